@@ -1,0 +1,25 @@
+/** One HTTP exchange with an API server, without saying how: `HttpTransport` or a server in this process. */
+export interface TransportRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Path and query, as sent. */
+  readonly path: string;
+  /** A name may repeat (`Impersonate-Group`). */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  readonly body?: string | Uint8Array;
+  /** A watch gets a connection of its own and is not counted against QPS. Default `call`. */
+  readonly kind?: "call" | "watch";
+}
+
+export interface TransportResponse {
+  readonly status: number;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Must be read to its end or returned early (`for await` with `break` does). */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Answers with whatever status the server gave; throws `TransportError` when there was no answer,
+ * and the signal's reason when it was aborted.
+ */
+export type Transport = (request: TransportRequest, signal?: AbortSignal) => Promise<TransportResponse>;

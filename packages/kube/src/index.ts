@@ -1,0 +1,11 @@
+export * from "./core/object.ts";
+export * from "./core/resource.ts";
+export * from "./core/clock.ts";
+export * from "./core/random.ts";
+export * from "./core/logger.ts";
+export * from "./core/errors.ts";
+export * from "./client/transport.ts";
+export type * from "./client/client.ts";
+export * from "./controller/reconciler.ts";
+export type * from "./cache/informer.ts";
+export * from "./webhook/admission.ts";
