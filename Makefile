@@ -1,0 +1,67 @@
+# Every target sets up what it needs: Node >= 20 and npm are all that a machine must have (Go too, until the twin is there).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+NPM := npm --silent
+STAMP := node_modules/.fleetwright-stamp
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): package.json package-lock.json $(wildcard packages/*/package.json)
+	@command -v npm >/dev/null || { echo "fleetwright: npm not found; install Node 20 or later with npm" >&2; exit 2; }
+	@npm ci --include=optional --no-audit --no-fund --loglevel=error
+	@node hack/check-node.mjs
+	@touch $@
+
+.PHONY: install
+install: $(STAMP) ## Install the pinned Node and the libraries
+
+.PHONY: up
+up: $(STAMP) kubernetes ## Start a cluster with a fleet, the manager and the example; Ctrl-C stops all of it
+	@exec $(NPM) run fleetwright -- up $(ARGS)
+
+.PHONY: test
+test: $(STAMP) kubernetes lint ## Everything that must hold: lint, types, import rules, generated files, all suites
+	@$(NPM) run test -- $(ARGS)
+
+.PHONY: test-unit
+test-unit: $(STAMP) ## Only the suites that need no cluster
+	@$(NPM) run test -- unit external $(ARGS)
+
+.PHONY: test-real
+test-real: $(STAMP) kubernetes ## The long ones on the real control plane: the storm with crashes, more seeds
+	@FLEETWRIGHT_LONG=1 $(NPM) run test -- real $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Format, lint, types, import rules, unused code, generated files
+	@$(NPM) run format:check
+	@$(NPM) run lint
+	@$(NPM) run types
+	@$(NPM) run imports
+	@$(NPM) run unused
+	@$(NPM) run generate:check
+
+.PHONY: generate
+generate: $(STAMP) kubernetes ## Write the generated files afresh
+	@$(NPM) run generate
+
+.PHONY: format
+format: $(STAMP) ## Format the sources
+	@$(NPM) run format
+
+.PHONY: kubernetes
+kubernetes: $(STAMP) ## Bring etcd, kube-apiserver, controller-manager, scheduler and kubectl (built once, then cached)
+	@$(NPM) run kubernetes
+
+.PHONY: bundle
+bundle: $(STAMP) ## Bundle the program into dist/fleetwright.mjs
+	@$(NPM) run bundle
+
+.PHONY: bench-quota
+bench-quota: $(STAMP) kubernetes ## The quota storm, beside in-tree ResourceQuota and no quota
+	@$(NPM) run bench:quota -- $(ARGS)
+
+.PHONY: bench-kube
+bench-kube: $(STAMP) kubernetes ## 100,000 pods listed and kept, beside @kubernetes/client-node
+	@$(NPM) run bench:kube -- $(ARGS)
