@@ -4,6 +4,7 @@ export * from "./core/clock.ts";
 export * from "./core/random.ts";
 export * from "./core/logger.ts";
 export * from "./core/errors.ts";
+export * from "./core/certificate-authority.ts";
 export * from "./client/transport.ts";
 export type * from "./client/client.ts";
 export * from "./controller/reconciler.ts";
