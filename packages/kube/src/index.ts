@@ -10,3 +10,4 @@ export type * from "./client/client.ts";
 export * from "./controller/reconciler.ts";
 export type * from "./cache/informer.ts";
 export * from "./webhook/admission.ts";
+export * from "./webhook/server.ts";
