@@ -11,3 +11,4 @@ export * from "./controller/reconciler.ts";
 export type * from "./cache/informer.ts";
 export * from "./webhook/admission.ts";
 export * from "./webhook/server.ts";
+export * from "./webhook/serving-certificates.ts";
