@@ -1,0 +1,19 @@
+/** Labels and annotations that users write. Namespaces play no part in charging: a workload's own labels decide. */
+
+/** On a workload: the name of the business group (`bizrq`) that it is charged to. */
+export const groupLabel = "biz.group.resource.quota";
+
+/** On a workload: the CPU model that it uses, for example `A4`. Charged as `limits.cpu.A4` beside `limits.cpu`. */
+export const cpuTypeLabel = "biz.group.resource.quota/cpu-type";
+
+/** On a workload: the GPU model that it uses, for example `A30`. Charged as `requests.nvidia.com/gpu.A30` beside `requests.nvidia.com/gpu`. */
+export const gpuTypeLabel = "biz.group.resource.quota/gpu-type";
+
+/** On a workload: the memory model that it uses, for example `DDR5`. Charged as `limits.memory.DDR5` beside `limits.memory`. */
+export const memoryTypeLabel = "biz.group.resource.quota/memory-type";
+
+/** On a namespace, with the value `"true"`: workloads in it must carry {@link groupLabel}. */
+export const requireGroupLabel = "fleetwright.dev/require-biz-group";
+
+/** The API group of every resource of ours. */
+export const apiGroup = "fleetwright.dev";

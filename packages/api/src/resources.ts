@@ -1,0 +1,5 @@
+import { BizGroupResourceQuotas } from "./biz-group-resource-quota.ts";
+import type { CustomResource } from "./custom-resource.ts";
+
+/** Every resource of ours, in the order in which they are installed. */
+export const customResources: readonly CustomResource[] = [BizGroupResourceQuotas];
