@@ -1,0 +1,39 @@
+import type { Clock } from "../core/clock.ts";
+
+/** A signal that also fires at a deadline. `clear` must be called when the work is over. */
+export interface Deadline {
+  readonly signal: AbortSignal;
+  /** Milliseconds left; `Infinity` without a deadline. */
+  remainingMs(): number;
+  clear(): void;
+}
+
+/**
+ * Joins a caller's signal with a deadline on an injected clock.
+ * By hand, not `AbortSignal.any`: a caller's signal often lives as long as the program, and each joined signal would
+ * stay registered with it until collected.
+ *
+ * @param timeoutMs `undefined`: no deadline
+ * @param reason makes the error with which the signal aborts at the deadline
+ */
+export function startDeadline(
+  clock: Clock,
+  timeoutMs: number | undefined,
+  signal: AbortSignal | undefined,
+  reason: () => Error,
+): Deadline {
+  const controller = new AbortController();
+  const onAbort = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener("abort", onAbort, { once: true });
+  const endsAt = timeoutMs === undefined ? Infinity : clock.now() + timeoutMs;
+  const timer = timeoutMs === undefined ? undefined : clock.setTimer(timeoutMs, () => controller.abort(reason()));
+  return {
+    signal: controller.signal,
+    remainingMs: () => endsAt - clock.now(),
+    clear() {
+      timer?.cancel();
+      signal?.removeEventListener("abort", onAbort);
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { ApiError, TransportError } from "../core/errors.ts";
+import type { KubeObject, Status } from "../core/object.ts";
+import { lines } from "./body.ts";
+import type { WatchEvent } from "./client.ts";
+
+/**
+ * The events of a watch's body.
+ *
+ * @param what the call, for errors: `GET /api/v1/pods`
+ * @throws ApiError for an ERROR event, with its `Status`; TransportError for a line that is no event or a cut stream
+ */
+export async function* watchEvents<T extends KubeObject>(
+  body: AsyncIterable<Uint8Array>,
+  what: string,
+): AsyncGenerator<WatchEvent<T>, void, undefined> {
+  for await (const line of lines(body, what)) {
+    yield parseEvent<T>(line, what);
+  }
+}
+
+function parseEvent<T extends KubeObject>(line: string, what: string): WatchEvent<T> {
+  let event: { readonly type?: unknown; readonly object?: unknown };
+  try {
+    event = JSON.parse(line) as typeof event;
+  } catch (error) {
+    throw new TransportError(`${what}: a line of the watch is not JSON: ${excerpt(line)}; watch again`, {
+      cause: error,
+    });
+  }
+  const { type, object } = event;
+  if (type === "ERROR") {
+    const status = (object ?? {}) as Status;
+    throw new ApiError(status.code ?? 500, status, { retryAfterMs: retryAfterOf(status) });
+  }
+  const known = type === "ADDED" || type === "MODIFIED" || type === "DELETED" || type === "BOOKMARK";
+  if (!known || typeof object !== "object" || object === null) {
+    throw new TransportError(`${what}: a line of the watch is no event: ${excerpt(line)}; watch again`);
+  }
+  return event as WatchEvent<T>;
+}
+
+const retryAfterOf = (status: Status): number | undefined =>
+  status.details?.retryAfterSeconds === undefined ? undefined : status.details.retryAfterSeconds * 1000;
+
+const excerpt = (line: string): string => JSON.stringify(line.length > 120 ? `${line.slice(0, 120)}…` : line);
