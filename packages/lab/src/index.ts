@@ -6,3 +6,7 @@ export type { Flags } from "./component.ts";
 export { labErrorCodes } from "./errors.ts";
 export { cleanUpLeftovers } from "./workspace.ts";
 export type { CleanUpResult } from "./workspace.ts";
+export * from "./fault-proxy.ts";
+export type * from "./fault-rules.ts";
+export type { Partition } from "./network-gate.ts";
+export * from "./tcp-balancer.ts";
