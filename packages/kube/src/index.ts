@@ -1,6 +1,8 @@
 export * from "./core/object.ts";
 export * from "./core/resource.ts";
 export * from "./core/clock.ts";
+export * from "./core/virtual-clock.ts";
+export * from "./core/turn.ts";
 export * from "./core/random.ts";
 export * from "./core/logger.ts";
 export * from "./core/errors.ts";
@@ -15,6 +17,8 @@ export * from "./config/load-kubeconfig.ts";
 export type * from "./config/cluster-config.ts";
 export * from "./controller/reconciler.ts";
 export type * from "./cache/informer.ts";
+export * from "./cache/cache.ts";
+export { withoutManagedFields } from "./cache/transform.ts";
 export * from "./webhook/admission.ts";
 export * from "./webhook/server.ts";
 export * from "./webhook/serving-certificates.ts";
