@@ -48,3 +48,4 @@ export * from "./builtin/rbac-v1.generated.ts";
 export * from "./builtin/resource-v1.generated.ts";
 export * from "./builtin/scheduling-v1.generated.ts";
 export * from "./builtin/storage-v1.generated.ts";
+export * from "./quantity/quantity.ts";
