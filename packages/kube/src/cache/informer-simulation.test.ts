@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { runInformers } from "./simulation/informer-run.ts";
+import { runInformers, type InformerRun } from "./simulation/informer-run.ts";
 
 /** Run one alone: FW_SEED=17 vitest run --project unit packages/kube/src/cache/informer-simulation.test.ts */
 const only = process.env["FW_SEED"];
@@ -10,18 +10,20 @@ describe("informers under faults, in virtual time", () => {
     "hold what the server holds after quiet, and have told handlers so, for 200 seeds",
     { timeout: 120_000 },
     async () => {
-      let faults = 0;
+      const problems: string[] = [];
       for (const seed of seeds) {
-        const run = await runInformers(seed);
-        faults += run.faults;
-        const how = `seed ${seed}: repeat with FW_SEED=${seed}`;
-        expect(run.violations.slice(0, 10), how).toEqual([]);
-        expect(run.requestsPerMinute, how).toBeLessThanOrEqual(2);
-        // Pages of one big list come without a pause; everything else waits for its backoff.
-        expect(run.mostRequestsInAMinute, how).toBeLessThan(120);
-        expect(run.writes, how).toBeGreaterThan(100);
+        for (const problem of problemsOf(await runInformers(seed))) problems.push(`FW_SEED=${seed}: ${problem}`);
       }
-      if (only === undefined) expect(faults).toBeGreaterThan(2000);
+      expect(problems).toEqual([]);
     },
   );
 });
+
+function problemsOf(run: InformerRun): readonly string[] {
+  const problems = run.violations.slice(0, 10);
+  if (run.requestsPerMinute > 2) problems.push(`${run.requestsPerMinute} requests per minute and kind at rest`);
+  // Pages of one big list come without a pause; everything else waits for its backoff.
+  if (run.mostRequestsInAMinute > 40) problems.push(`${run.mostRequestsInAMinute} requests in one minute`);
+  if (run.writes < 100 || run.faults < 3) problems.push(`too tame: ${run.writes} writes, ${run.faults} faults`);
+  return problems;
+}

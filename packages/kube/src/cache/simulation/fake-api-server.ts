@@ -23,7 +23,9 @@ export type Fault =
   | "ends-at-once"
   | "error-event"
   | "expired"
-  | "garbage";
+  | "garbage"
+  /** A watch that begins with events that were sent before. */
+  | "replay";
 
 export interface FakeApiServerOptions {
   readonly clock: Clock;
@@ -64,10 +66,15 @@ export class FakeApiServer {
     return this.#connections.size;
   }
 
+  /** Breaks all connections. */
+  cutConnections(): void {
+    for (const cutOne of [...this.#connections]) cutOne(new TransportError("connection reset by peer"));
+  }
+
   /** Breaks all connections, refuses new ones for a while, and comes back with an empty watch window. */
   async restart(downMs: number): Promise<void> {
     this.#down = true;
-    for (const cut of [...this.#connections]) cut(new TransportError("connection reset by peer"));
+    this.cutConnections();
     await sleep(this.#options.clock, downMs);
     this.#windowStart = this.storage.revision;
     this.#snapshots.clear();
@@ -194,7 +201,8 @@ export class FakeApiServer {
       for (const object of this.#selected(target)) send("ADDED", object);
       if (streamingLists === "supported") bookmark({ "k8s.io/initial-events-end": "true" });
     } else {
-      for (const write of this.storage.history) if (write.revision > from) deliver(write);
+      const start = fault === "replay" ? from - 20 : from;
+      for (const write of this.storage.history) if (write.revision > start) deliver(write);
     }
     const stopListening = this.storage.onWrite(deliver);
     const close = (error?: unknown): void => {
@@ -221,7 +229,7 @@ export class FakeApiServer {
       if (!silenced) close();
     });
     const breaking =
-      fault === undefined
+      fault === undefined || fault === "replay"
         ? undefined
         : clock.setTimer(random.next() * 20_000, () => {
             if (fault === "half-open") silenced = true;

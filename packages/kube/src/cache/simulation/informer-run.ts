@@ -28,6 +28,7 @@ const faults: readonly Fault[] = [
   "error-event",
   "expired",
   "garbage",
+  "replay",
 ];
 
 /** What one run showed; the lists are empty when all is well. */
@@ -58,8 +59,11 @@ export async function runInformers(seed: number): Promise<InformerRun> {
     streamingLists: pick(random, ["supported", "refused", "ignored"]),
     fault: () => {
       if (!storm || random.next() > faultRate) return undefined;
+      const fault = pick(random, faults);
+      // Each takes ten minutes of the storm: one in three is enough.
+      if (fault === "half-open" && random.next() < 0.67) return "cut";
       faultCount += 1;
-      return pick(random, faults);
+      return fault;
     },
     onRequest: () => requests.push(clock.now()),
   });
@@ -135,8 +139,10 @@ async function writeUntil(end: number, clock: VirtualClock, server: FakeApiServe
 
 async function breakUntil(end: number, clock: VirtualClock, server: FakeApiServer, random: Random): Promise<void> {
   while (clock.now() < end) {
-    await sleep(clock, random.next() * 4 * 60_000);
-    if (random.next() < 0.5) server.compact();
+    await sleep(clock, random.next() * 60_000);
+    const chance = random.next();
+    if (chance < 0.6) server.cutConnections();
+    else if (chance < 0.8) server.compact();
     else await server.restart(500 + random.next() * 10_000);
   }
 }
