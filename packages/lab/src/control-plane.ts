@@ -109,7 +109,7 @@ const portAttempts = 6;
  *
  * @example
  * await using controlPlane = await startControlPlane({ controllerManager: true });
- * const client = createClient(loadKubeconfig({ path: controlPlane.kubeconfigPath }));
+ * const client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
  */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const clock = options.clock ?? systemClock;

@@ -12,7 +12,7 @@ export interface KubeconfigParts {
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 /** A kubeconfig with everything in it: no other file is needed to use it. */
-export function kubeconfigText(parts: KubeconfigParts): string {
+function kubeconfigText(parts: KubeconfigParts): string {
   const name = JSON.stringify(parts.name);
   return `apiVersion: v1
 kind: Config
