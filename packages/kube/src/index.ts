@@ -17,6 +17,8 @@ export type * from "./client/credentials.ts";
 export type { TlsSettings, ClientCertificate } from "./client/connection-pool.ts";
 export * from "./config/load-kubeconfig.ts";
 export type * from "./config/cluster-config.ts";
+export * from "./config/format-kubeconfig.ts";
+export * from "./config/explain-connection-error.ts";
 export * from "./controller/reconciler.ts";
 export type * from "./cache/informer.ts";
 export * from "./cache/cache.ts";
