@@ -51,3 +51,7 @@ export * from "./builtin/resource-v1.generated.ts";
 export * from "./builtin/scheduling-v1.generated.ts";
 export * from "./builtin/storage-v1.generated.ts";
 export * from "./quantity/quantity.ts";
+export * from "./selector/names.ts";
+export type { Requirement, RequirementOperator } from "./selector/requirement.ts";
+export * from "./selector/label-selector.ts";
+export * from "./selector/field-selector.ts";

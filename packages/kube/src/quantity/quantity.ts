@@ -230,7 +230,7 @@ function binaryText(quantity: Quantity): string | undefined {
   return `${amount}${binarySuffixes[suffix]}`;
 }
 
-/** Texts are few and come again with every object: 25 ns instead of 900. */
+/** Texts are few and come again with every object: 25 ns instead of 1,000. */
 const maxRemembered = 4096;
 const maxRememberedLength = 32;
 const remembered = new Map<string, Quantity>();
