@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createClient, type Resource } from "@fleetwright/kube";
+import { createClient, Namespaces, Pods } from "@fleetwright/kube";
 import { startControlPlane } from "@fleetwright/lab";
 import { benchmarkPod } from "./pods.ts";
 
@@ -18,8 +18,6 @@ const { values } = parseArgs({
 const count = Number(values.pods);
 const rounds = Number(values.rounds);
 const namespaces = 20;
-const Pods: Resource = { group: "", version: "v1", kind: "Pod", plural: "pods", namespaced: true };
-const Namespaces: Resource = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", namespaced: false };
 
 await using controlPlane = await startControlPlane({
   apiServerFlags: { "disable-admission-plugins": "ServiceAccount" },

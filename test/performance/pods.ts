@@ -1,13 +1,13 @@
-import type { KubeObject } from "@fleetwright/kube";
+import type { Pod } from "@fleetwright/kube";
 
 /** A pod as a training job's template makes it: about 3 KB as stored. */
-export function benchmarkPod(index: number, namespace: string): KubeObject {
+export function benchmarkPod(index: number, namespace: string): Pod {
   const name = `worker-${index}`;
   const env = Array.from({ length: 12 }, (_, number) => ({
     name: `SETTING_${number}`,
     value: `value-${number}-of-the-experiment-${index % 97}`,
   }));
-  const pod = {
+  return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: {
@@ -43,5 +43,4 @@ export function benchmarkPod(index: number, namespace: string): KubeObject {
       ],
     },
   };
-  return pod as KubeObject;
 }

@@ -11,10 +11,24 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { parseAllDocuments } from "yaml";
-import { createClient, keyOf, type Client, type KubeObject, type Resource } from "@fleetwright/kube";
+import {
+  createClient,
+  CustomResourceDefinitions,
+  Deployments,
+  keyOf,
+  Namespaces,
+  Pods,
+  ResourceQuotas,
+  type Client,
+  type Deployment,
+  type KubeObject,
+  type Pod,
+  type Resource,
+} from "@fleetwright/kube";
+import { BizGroupResourceQuotas as Groups } from "@fleetwright/api";
 import { startControlPlane, type ControlPlane } from "@fleetwright/lab";
 import { startReplicas } from "./quota/replicas.ts";
-import { Deployments, percentile, Pods, runStorm, type Answer } from "./quota/storm.ts";
+import { percentile, runStorm, type Answer } from "./quota/storm.ts";
 
 const { values } = parseArgs({
   options: {
@@ -29,37 +43,6 @@ const requests = Number(values.requests);
 /** The API server gives up on a request after this; a hold must live longer. */
 const requestTimeoutSeconds = 10;
 const holdLifeSeconds = 15;
-
-interface Group extends KubeObject {
-  readonly spec: { readonly parentBizGroup: string; readonly hard: Readonly<Record<string, string | number>> };
-  readonly status?: {
-    readonly selfUsed?: Readonly<Record<string, string>>;
-    readonly used?: Readonly<Record<string, string>>;
-  };
-}
-const Groups: Resource<Group> = {
-  group: "fleetwright.dev",
-  version: "v1alpha1",
-  kind: "BizGroupResourceQuota",
-  plural: "bizgroupresourcequotas",
-  namespaced: false,
-};
-const core = (kind: string, plural: string, namespaced: boolean): Resource => ({
-  group: "",
-  version: "v1",
-  kind,
-  plural,
-  namespaced,
-});
-const Namespaces = core("Namespace", "namespaces", false);
-const ResourceQuotas = core("ResourceQuota", "resourcequotas", true);
-const CustomResourceDefinitions: Resource = {
-  group: "apiextensions.k8s.io",
-  version: "v1",
-  kind: "CustomResourceDefinition",
-  plural: "customresourcedefinitions",
-  namespaced: false,
-};
 
 const groupLabel = "biz.group.resource.quota";
 const pause = (ms: number): Promise<void> =>
@@ -134,8 +117,8 @@ async function createTree(client: Client, scenario: Scenario, perLeaf: number): 
   return leaves;
 }
 
-function deployment(name: string, namespace: string, group: string): KubeObject {
-  const object = {
+function deployment(name: string, namespace: string, group: string): Deployment {
+  return {
     apiVersion: "apps/v1",
     kind: "Deployment",
     metadata: { name, namespace, labels: { [groupLabel]: group } },
@@ -150,11 +133,10 @@ function deployment(name: string, namespace: string, group: string): KubeObject 
       },
     },
   };
-  return object as KubeObject;
 }
 
-function pod(name: string, namespace: string, group: string | undefined): KubeObject {
-  const object = {
+function pod(name: string, namespace: string, group: string | undefined): Pod {
+  return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name, namespace, ...(group === undefined ? {} : { labels: { [groupLabel]: group } }) },
@@ -163,7 +145,6 @@ function pod(name: string, namespace: string, group: string | undefined): KubeOb
       containers: [{ name: "main", image: "registry.example/main:1", resources: { requests: { cpu: "1" } } }],
     },
   };
-  return object as KubeObject;
 }
 
 /** Counts what is written to the groups: every write is one MODIFIED event. */

@@ -1,4 +1,4 @@
-import { FleetwrightError, type Client, type KubeObject, type Resource } from "@fleetwright/kube";
+import { FleetwrightError, SelfSubjectAccessReviews, type Client } from "@fleetwright/kube";
 
 /** `rbac.authorization.k8s.io/v1` PolicyRule, the part that we use. */
 export interface AccessRule {
@@ -18,19 +18,6 @@ export interface Access {
   readonly subresource?: string;
   readonly namespace?: string;
 }
-
-interface SelfSubjectAccessReview extends KubeObject {
-  readonly spec: { readonly resourceAttributes: Access };
-  readonly status?: { readonly allowed: boolean };
-}
-
-const SelfSubjectAccessReviews: Resource<SelfSubjectAccessReview> = {
-  group: "authorization.k8s.io",
-  version: "v1",
-  kind: "SelfSubjectAccessReview",
-  plural: "selfsubjectaccessreviews",
-  namespaced: false,
-};
 
 /** Every single permission in the rules. */
 export function accessesOf(rules: readonly AccessRule[]): readonly Access[] {

@@ -2,16 +2,15 @@
 import {
   createCache,
   createClient,
+  Pods,
   silentLogger,
   systemClock,
   systemRandom,
   type KubeObject,
-  type Resource,
 } from "@fleetwright/kube";
 import { measureClient } from "./measure.ts";
 
 const [kubeconfig = ""] = process.argv.slice(2);
-const Pods: Resource = { group: "", version: "v1", kind: "Pod", plural: "pods", namespaced: true };
 const project = ({ metadata, ...rest }: KubeObject): KubeObject => {
   const { name, namespace, uid, resourceVersion, labels, annotations } = metadata;
   const { nodeName } = (rest as { spec?: { nodeName?: string } }).spec ?? {};

@@ -1,17 +1,8 @@
 /** Ours, keeping whole objects but managedFields. */
-import {
-  createCache,
-  createClient,
-  silentLogger,
-  systemClock,
-  systemRandom,
-  type KubeObject,
-  type Resource,
-} from "@fleetwright/kube";
+import { createCache, createClient, Pods, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
 import { measureClient } from "./measure.ts";
 
 const [kubeconfig = ""] = process.argv.slice(2);
-const Pods: Resource = { group: "", version: "v1", kind: "Pod", plural: "pods", namespaced: true };
 
 await measureClient(async () => {
   const client = createClient({ kubeconfig });

@@ -7,15 +7,6 @@ import {
   type Resource,
 } from "@fleetwright/kube";
 
-export const Deployments: Resource = {
-  group: "apps",
-  version: "v1",
-  kind: "Deployment",
-  plural: "deployments",
-  namespaced: true,
-};
-export const Pods: Resource = { group: "", version: "v1", kind: "Pod", plural: "pods", namespaced: true };
-
 /** One create of a storm, judged by the server's last word on it. */
 export interface Answer {
   readonly name: string;

@@ -2,6 +2,7 @@ import { createCertificateAuthority, loadCertificateAuthority, type KeyPair } fr
 import { sleep, type Clock } from "../core/clock.ts";
 import { FleetwrightError, isAlreadyExists, isConflict, isNotFound } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
+import { Secrets, type Secret } from "../builtin/core-v1.generated.ts";
 import type { KubeObject, ObjectKey } from "../core/object.ts";
 import type { Resource } from "../core/resource.ts";
 import type { Client } from "../client/client.ts";
@@ -15,13 +16,6 @@ import {
   type DatedKeyPair,
   type RotationPolicy,
 } from "./certificate-rotation.ts";
-
-interface Secret extends KubeObject {
-  readonly type?: string;
-  readonly data?: Readonly<Record<string, string>>;
-}
-
-const Secrets: Resource<Secret> = { group: "", version: "v1", kind: "Secret", plural: "secrets", namespaced: true };
 
 /** The Secret's entry with the whole state; `ca.crt` beside it is the bundle, for people and tools. */
 const stateKey = "authority.json";
