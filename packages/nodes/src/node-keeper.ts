@@ -1,0 +1,237 @@
+import { isAlreadyExists, isConflict, isNotFound } from "@fleetwright/kube";
+import type { Client, Clock, Informer, Logger, Random, Timer } from "@fleetwright/kube";
+import { BoundedTasks } from "./bounded-tasks.ts";
+import { leaseNamespace, leases, nodes } from "./kinds.ts";
+import type { Lease, Node } from "./kinds.ts";
+import { isReady, leaseOf, newNode, nodeAddress, nodeConditions, nodeName, renewalIntervalMs } from "./node-object.ts";
+import type { NodePool } from "./node-object.ts";
+
+export interface NodeKeeperOptions {
+  readonly client: Client;
+  readonly informer: Informer<Node>;
+  readonly pools: readonly NodePool[];
+  readonly concurrency: number;
+  readonly renewalsPerSecond: number;
+  readonly statusIntervalMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+interface KeptNode {
+  readonly name: string;
+  readonly pool: NodePool;
+  readonly index: number;
+  readonly address: string;
+  uid: string;
+  lease: Lease | undefined;
+  renewing: boolean;
+  reporting: boolean;
+  paused: boolean;
+  nextStatus: number;
+}
+
+/** Registers the nodes and keeps them alive: leases often, the rest of their status rarely. */
+export class NodeKeeper {
+  readonly #options: NodeKeeperOptions;
+  readonly #kept = new Map<string, KeptNode>();
+  readonly #order: KeptNode[] = [];
+  readonly #tasks: BoundedTasks;
+  #removeHandler: () => void = () => {};
+  #timer: Timer | undefined;
+  #stopped = false;
+  #troubled = false;
+
+  constructor(options: NodeKeeperOptions) {
+    this.#options = options;
+    this.#tasks = new BoundedTasks(options.concurrency);
+  }
+
+  get names(): readonly string[] {
+    return this.#order.map(({ name }) => name);
+  }
+
+  /** The address of a node that runs pods; `undefined` for others, paused and deleted ones. */
+  addressOf(name: string): string | undefined {
+    const node = this.#kept.get(name);
+    return node === undefined || node.paused ? undefined : node.address;
+  }
+
+  /** Creates or adopts all nodes; resolves when each is Ready and has a lease. */
+  async start(): Promise<void> {
+    const { pools, clock, random, statusIntervalMs, informer } = this.#options;
+    for (const pool of pools)
+      for (let index = 0; index < pool.count; index++) {
+        const node: KeptNode = {
+          name: nodeName(pool, index),
+          pool,
+          index,
+          address: nodeAddress(this.#order.length),
+          uid: "",
+          lease: undefined,
+          renewing: false,
+          reporting: false,
+          paused: false,
+          // Spread over the interval from the start, or all would report at once for ever.
+          nextStatus: clock.now() + statusIntervalMs * (0.5 + random.next() / 2),
+        };
+        this.#order.push(node);
+        this.#kept.set(node.name, node);
+      }
+    // From here on: the first registered ones must not wait for the last one's lease.
+    this.#keepLeases();
+    const failed: unknown[] = [];
+    for (const node of this.#order)
+      this.#tasks.add(() => this.#register(node).catch((error: unknown) => void failed.push(error)));
+    await this.#tasks.idle();
+    if (failed.length > 0) throw failed[0];
+    this.#removeHandler = informer.addHandler({
+      added: (node) => this.#see(node),
+      updated: (_, node) => this.#see(node),
+      deleted: (node) => this.#forget(node),
+    });
+  }
+
+  /** Stops or resumes a node's heartbeats, as if its machine had been cut off. */
+  setPaused(name: string, paused: boolean): void {
+    const node = this.#kept.get(name);
+    if (node === undefined) return;
+    node.paused = paused;
+    const current = this.#options.informer.get({ name });
+    if (!paused && current) this.#see(current);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#removeHandler();
+    this.#timer?.cancel();
+    this.#tasks.clear();
+    await this.#tasks.idle();
+  }
+
+  async #register(node: KeptNode): Promise<void> {
+    const { client, clock } = this.#options;
+    const registered =
+      this.#options.informer.get({ name: node.name }) ??
+      (await this.#create(node)) ??
+      (await client.get(nodes, { name: node.name }));
+    if (!isReady(registered)) await this.#report(node, registered);
+    const uid = registered.metadata.uid ?? "";
+    try {
+      node.lease = await client.create(leases, leaseOf(node.name, uid, clock.now()));
+      node.uid = uid;
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      node.uid = uid;
+      await this.#renew(node);
+    }
+  }
+
+  /** `undefined`: it exists already. */
+  async #create(node: KeptNode): Promise<Node | undefined> {
+    const { client, clock } = this.#options;
+    const { pool } = node;
+    try {
+      const created = await client.create(nodes, newNode(pool, node.index, node.address, clock.now()));
+      // Admission taints every new node as not ready; the node controller, if there is one, would take that off in a while.
+      const patch = { spec: { taints: pool.taints ?? null } };
+      return await client.patch(nodes, { name: created.metadata.name ?? "" }, { type: "merge", patch });
+    } catch (error) {
+      if (isAlreadyExists(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #see(current: Node): void {
+    const node = this.#kept.get(current.metadata.name ?? "");
+    if (node === undefined || node.paused || this.#stopped) return;
+    if (!isReady(current)) this.#queueReport(node);
+  }
+
+  /** As with a kubelet: a node that someone deletes does not come back by itself. */
+  #forget(current: Node): void {
+    const node = this.#kept.get(current.metadata.name ?? "");
+    if (node === undefined) return;
+    this.#kept.delete(node.name);
+    this.#order.splice(this.#order.indexOf(node), 1);
+  }
+
+  #queueReport(node: KeptNode): void {
+    if (node.reporting) return;
+    node.reporting = true;
+    this.#tasks.add(() =>
+      this.#report(node, this.#options.informer.get({ name: node.name }))
+        .catch((error: unknown) => this.#complain(node, error))
+        .finally(() => {
+          node.reporting = false;
+        }),
+    );
+  }
+
+  async #report(node: KeptNode, current: Node | undefined): Promise<void> {
+    const { client, clock, statusIntervalMs } = this.#options;
+    const now = clock.now();
+    node.nextStatus = now + statusIntervalMs;
+    const patch = { status: { conditions: nodeConditions(current?.status?.conditions, now) } };
+    await client.patch(nodes, { name: node.name }, { type: "strategic", patch }, { subresource: "status" });
+  }
+
+  /** Goes round all nodes once per interval, a few at each tick. */
+  #keepLeases(): void {
+    const { clock, renewalsPerSecond } = this.#options;
+    const tickMs = 100;
+    let position = 0;
+    let owed = 0;
+    const tick = (): void => {
+      if (this.#stopped) return;
+      const count = this.#order.length;
+      owed = Math.min(count, owed + (count * tickMs) / renewalIntervalMs(count, renewalsPerSecond));
+      for (; owed >= 1; owed--) {
+        const node = this.#order[position++ % count];
+        if (node) this.#visit(node);
+      }
+      this.#timer = clock.setTimer(tickMs, tick);
+    };
+    this.#timer = clock.setTimer(tickMs, tick);
+  }
+
+  #visit(node: KeptNode): void {
+    if (node.paused || node.uid === "") return;
+    if (this.#options.clock.now() >= node.nextStatus) this.#queueReport(node);
+    if (node.renewing) return;
+    node.renewing = true;
+    this.#tasks.add(() =>
+      this.#renew(node)
+        .then(() => {
+          this.#troubled = false;
+        })
+        .catch((error: unknown) => this.#complain(node, error))
+        .finally(() => {
+          node.renewing = false;
+        }),
+    );
+  }
+
+  async #renew(node: KeptNode): Promise<void> {
+    const { client, clock } = this.#options;
+    const fresh = leaseOf(node.name, node.uid, clock.now());
+    try {
+      node.lease ??= await client.get(leases, { namespace: leaseNamespace, name: node.name });
+      const { resourceVersion = "" } = node.lease.metadata;
+      node.lease = await client.update(leases, { ...fresh, metadata: { ...fresh.metadata, resourceVersion } });
+    } catch (error) {
+      node.lease = undefined;
+      // Someone else wrote it, or deleted it: the next round starts from what is there.
+      if (isConflict(error)) return;
+      if (!isNotFound(error)) throw error;
+      if (this.#kept.has(node.name)) node.lease = await client.create(leases, fresh);
+    }
+  }
+
+  #complain(node: KeptNode, error: unknown): void {
+    if (this.#stopped || (isNotFound(error) && !this.#kept.has(node.name))) return;
+    // Once per spell, not once per node and try: every node tries again in its next round.
+    if (!this.#troubled) this.#options.logger.warn({ node: node.name, error }, "heartbeats of simulated nodes fail");
+    this.#troubled = true;
+  }
+}

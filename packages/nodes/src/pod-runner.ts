@@ -1,0 +1,186 @@
+import {
+  ApiError,
+  compareResourceVersions,
+  isConflict,
+  isNotFound,
+  keyOf,
+  keyString,
+  parseKey,
+} from "@fleetwright/kube";
+import type { Client, Clock, Informer, Logger, Random, Timer } from "@fleetwright/kube";
+import { wishesOf } from "./annotations.ts";
+import { BoundedTasks } from "./bounded-tasks.ts";
+import { pods } from "./kinds.ts";
+import type { Pod, PodStatus } from "./kinds.ts";
+import { podAddress } from "./node-object.ts";
+import { nextStep } from "./pod-life.ts";
+
+export interface PodRunnerOptions {
+  readonly client: Client;
+  readonly informer: Informer<Pod>;
+  /** The node's address; `undefined`: not one that runs pods (now). */
+  readonly hostIPOf: (nodeName: string) => string | undefined;
+  readonly jobRunForMs: number;
+  /** Calls at a time. */
+  readonly concurrency: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Carries out what {@link nextStep} says, for the pods of all nodes. */
+export class PodRunner {
+  readonly #options: PodRunnerOptions;
+  readonly #tasks: BoundedTasks;
+  readonly #queued = new Set<string>();
+  readonly #timers = new Map<string, Timer>();
+  readonly #failures = new Map<string, number>();
+  /** What we wrote and the cache does not show yet: deciding on the older state would write it again. */
+  readonly #written = new Map<string, { readonly uid: string; readonly resourceVersion: string }>();
+  readonly #addresses = new Set<string>();
+  #nextAddress = 0;
+  #stopped = false;
+  #removeHandler: () => void = () => {};
+
+  constructor(options: PodRunnerOptions) {
+    this.#options = options;
+    this.#tasks = new BoundedTasks(options.concurrency);
+  }
+
+  start(): void {
+    this.#removeHandler = this.#options.informer.addHandler({
+      added: (pod) => this.#see(pod),
+      updated: (_, pod) => this.#see(pod),
+      deleted: (pod) => this.#forget(pod),
+    });
+  }
+
+  /** Looks at all pods of a node again: it runs pods once more. */
+  revisit(nodeName: string): void {
+    for (const pod of this.#options.informer.list()) if (pod.spec.nodeName === nodeName) this.#see(pod);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#removeHandler();
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    this.#tasks.clear();
+    await this.#tasks.idle();
+  }
+
+  #see(pod: Pod): void {
+    if (pod.status?.podIP) this.#addresses.add(pod.status.podIP);
+    const { nodeName } = pod.spec;
+    if (nodeName !== undefined && this.#options.hostIPOf(nodeName) !== undefined) this.#queue(keyString(keyOf(pod)));
+  }
+
+  #forget(pod: Pod): void {
+    const key = keyString(keyOf(pod));
+    this.#timers.get(key)?.cancel();
+    this.#timers.delete(key);
+    this.#failures.delete(key);
+    this.#written.delete(key);
+    if (pod.status?.podIP) this.#addresses.delete(pod.status.podIP);
+  }
+
+  #queue(key: string): void {
+    if (this.#stopped || this.#queued.has(key)) return;
+    this.#queued.add(key);
+    this.#tasks.add(async () => {
+      this.#queued.delete(key);
+      await this.#visit(key);
+    });
+  }
+
+  #queueAt(key: string, time: number): void {
+    this.#timers.get(key)?.cancel();
+    if (this.#stopped) return;
+    const { clock } = this.#options;
+    const timer = clock.setTimer(time - clock.now(), () => {
+      this.#timers.delete(key);
+      this.#queue(key);
+    });
+    this.#timers.set(key, timer);
+  }
+
+  async #visit(key: string): Promise<void> {
+    const pod = this.#options.informer.get(parseKey(key));
+    if (pod === undefined || this.#isOutdated(key, pod)) return;
+    try {
+      await this.#advance(key, pod);
+      this.#failures.delete(key);
+    } catch (error) {
+      this.#retry(key, error);
+    }
+  }
+
+  #isOutdated(key: string, pod: Pod): boolean {
+    const written = this.#written.get(key);
+    if (written === undefined) return false;
+    const caughtUp =
+      written.uid !== pod.metadata.uid ||
+      compareResourceVersions(pod.metadata.resourceVersion ?? "", written.resourceVersion) >= 0;
+    if (caughtUp) this.#written.delete(key);
+    return !caughtUp;
+  }
+
+  async #advance(key: string, pod: Pod): Promise<void> {
+    const { clock, client, logger, hostIPOf, jobRunForMs } = this.#options;
+    const hostIP = hostIPOf(pod.spec.nodeName ?? "");
+    if (hostIP === undefined) return;
+    const wishes = wishesOf(pod.metadata, jobRunForMs);
+    if (wishes.ignored.length > 0 && pod.status?.startTime === undefined)
+      logger.warn({ pod: key, annotations: wishes.ignored }, "annotations of a simulated pod are not understood");
+    const podIP = pod.status?.podIP ?? this.#freeAddress();
+    const step = nextStep(pod, wishes, { hostIP, podIP }, clock.now());
+    switch (step.kind) {
+      case "status": {
+        this.#addresses.add(podIP);
+        const after = await client.patch(pods, keyOf(pod), statusPatch(pod, step.status), { subresource: "status" });
+        const { uid = "", resourceVersion = "" } = after.metadata;
+        // The event may have overtaken the answer: then nothing would come that looks at the pod again.
+        const seen = this.#options.informer.get(keyOf(pod))?.metadata.resourceVersion ?? "";
+        if (compareResourceVersions(seen, resourceVersion) < 0) this.#written.set(key, { uid, resourceVersion });
+        else this.#queue(key);
+        return;
+      }
+      case "delete":
+        await client.delete(pods, keyOf(pod), {
+          gracePeriodSeconds: 0,
+          ...(pod.metadata.uid !== undefined && { preconditions: { uid: pod.metadata.uid } }),
+        });
+        return;
+      case "wait":
+        this.#queueAt(key, step.until);
+        return;
+      case "rest":
+        return;
+    }
+  }
+
+  #retry(key: string, error: unknown): void {
+    // Gone, or another pod of the same name: the cache will say so.
+    if (this.#stopped || isNotFound(error) || isConflict(error)) return;
+    const { clock, random, logger } = this.#options;
+    const failures = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, failures);
+    if (failures === 1) logger.warn({ pod: key, error }, "a simulated node could not write; it tries again");
+    const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
+    const backoffMs = Math.min(30_000, 500 * 2 ** (failures - 1)) * (0.5 + random.next() / 2);
+    this.#queueAt(key, clock.now() + Math.max(retryAfterMs, backoffMs));
+  }
+
+  #freeAddress(): string {
+    let address = podAddress(this.#nextAddress++);
+    while (this.#addresses.has(address)) address = podAddress(this.#nextAddress++);
+    return address;
+  }
+}
+
+/** The UID is a precondition: a pod that took the name meanwhile is not ours to describe. */
+function statusPatch(pod: Pod, status: PodStatus): { readonly type: "strategic"; readonly patch: unknown } {
+  // Conditions are merged by type: what a condition no longer says has to be taken away by name.
+  const conditions = status.conditions?.map((condition) => ({ reason: null, message: null, ...condition }));
+  return { type: "strategic", patch: { metadata: { uid: pod.metadata.uid }, status: { ...status, conditions } } };
+}

@@ -1,0 +1,109 @@
+import { createCache, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
+import type { Cache, Client, Clock, Logger, Random } from "@fleetwright/kube";
+import { nodes, pods } from "./kinds.ts";
+import { NodeKeeper } from "./node-keeper.ts";
+import type { NodePool } from "./node-object.ts";
+import { PodRunner } from "./pod-runner.ts";
+import { projectNode, projectPod } from "./projection.ts";
+
+export interface SimulatedNodesOptions {
+  /** Its own limit should allow some hundred calls a second; for thousands of nodes, leave it unlimited. */
+  readonly client: Client;
+  /** Share the caller's watches, which must be running. @default its own, with only the fields that it needs */
+  readonly cache?: Cache;
+  readonly pools: readonly NodePool[];
+  /** How long pods of Jobs run that do not say, in milliseconds. @default 1000 */
+  readonly jobRunForMs?: number;
+  /** Calls in flight, for pods and for nodes each. @default 32 */
+  readonly concurrency?: number;
+  /** Bound of lease renewals; with more nodes each renews less often, down to every 25 s. @default 100 */
+  readonly renewalsPerSecond?: number;
+  /** How often a node reports its unchanged status, in milliseconds. @default 300_000, the kubelet's */
+  readonly statusIntervalMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly logger?: Logger;
+}
+
+export interface SimulatedNodes {
+  readonly names: readonly string[];
+  /** Cuts a node off: no heartbeats, its pods stand still. The node controller finds it after about 50 s. */
+  pause(name: string): void;
+  resume(name: string): void;
+  /** Ends the simulation. The objects stay: the node controller will find the nodes dead. */
+  stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Runs nodes that exist only as objects: registered, Ready, with leases; pods bound to them start, end, and go when they
+ * are deleted. Nodes of the same names that exist already are adopted. Resolves when all are Ready.
+ *
+ * @throws ApiError, TransportError when the nodes cannot be registered
+ *
+ * @example
+ * const simulated = await startNodes({
+ *   client,
+ *   pools: [{ name: "a100", count: 4, gpu: { product: "NVIDIA-A100-SXM4-80GB", count: 8 } }],
+ * });
+ */
+export async function startNodes(options: SimulatedNodesOptions): Promise<SimulatedNodes> {
+  const { client, pools } = options;
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? systemRandom;
+  const logger = options.logger ?? silentLogger;
+  const concurrency = options.concurrency ?? 32;
+  const stopCache = new AbortController();
+  const own = options.cache === undefined;
+  const cache = options.cache ?? createCache({ client, clock, random, logger });
+  const nodeInformer = cache.informer(nodes, own ? { transform: projectNode } : {});
+  const podInformer = cache.informer(pods, own ? { transform: projectPod } : {});
+  const running = own ? cache.run(stopCache.signal) : Promise.resolve();
+
+  const keeper = new NodeKeeper({
+    client,
+    informer: nodeInformer,
+    pools,
+    concurrency,
+    renewalsPerSecond: options.renewalsPerSecond ?? 100,
+    statusIntervalMs: options.statusIntervalMs ?? 300_000,
+    clock,
+    random,
+    logger,
+  });
+  const runner = new PodRunner({
+    client,
+    informer: podInformer,
+    hostIPOf: (name) => keeper.addressOf(name),
+    jobRunForMs: options.jobRunForMs ?? 1000,
+    concurrency,
+    clock,
+    random,
+    logger,
+  });
+  const stop = async (): Promise<void> => {
+    await Promise.all([runner.stop(), keeper.stop()]);
+    stopCache.abort();
+    await running;
+  };
+  try {
+    await cache.waitForSync();
+    await keeper.start();
+    runner.start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    get names() {
+      return keeper.names;
+    },
+    pause: (name) => keeper.setPaused(name, true),
+    resume(name) {
+      keeper.setPaused(name, false);
+      runner.revisit(name);
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
