@@ -1,0 +1,159 @@
+import { groupKindName } from "../core/usage-index.ts";
+import type { BizGroupResourceQuota } from "@fleetwright/api";
+import type { VirtualTime } from "./virtual-time.ts";
+import { groupNamedBy } from "./replica.ts";
+import { cpusOf, simKinds, type World } from "./world.ts";
+
+/** One call of a webhook, as the API server sees it. */
+export interface Attempt {
+  readonly group: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  /** CPUs of this group that the object will use. */
+  readonly after: number;
+  readonly startedAt: number;
+  /** From when on it takes no room any more, whatever became of it. */
+  endsAt: number;
+  dryRun: boolean;
+}
+
+interface Moment {
+  readonly at: number;
+  readonly hard: number;
+  /** What may be taken at most: real use, and changes whose fate is not known everywhere. */
+  readonly occupied: number;
+  readonly byObject: ReadonlyMap<string, number>;
+}
+
+const hardCpus = (group: BizGroupResourceQuota | undefined): number => Number(group?.spec.hard["limits.cpu"] ?? 0);
+
+/**
+ * Watches everything that happens in the world and says what must not have.
+ *
+ * Over-admission: an object that is stored with more than before must fit, with all that exists at that moment, into a `hard` that held at some
+ * time between its request and its storage. Wrong refusal: during the request there was no moment at which it would not have fitted. Deleted
+ * objects count until every replica's cache has shown their deletion, and changes that were admitted and never stored until their hold has expired:
+ * that is what the ledger promises.
+ */
+export class Oracle {
+  readonly violations: string[] = [];
+  refusals = 0;
+  #attempts: Attempt[] = [];
+  readonly #world: World;
+  readonly #time: VirtualTime;
+  readonly #slowestVersion: (kind: string) => number;
+  readonly #history = new Map<string, Moment[]>();
+  /** Deleted or moved objects that some cache still shows: group, CPUs, and the version at which it was over. */
+  #lingering: {
+    readonly group: string;
+    readonly uid: string;
+    readonly kind: string;
+    readonly cpus: number;
+    readonly version: number;
+  }[] = [];
+  #known = new Map<
+    string,
+    { readonly group: string; readonly uid: string; readonly kind: string; readonly cpus: number }
+  >();
+
+  constructor(world: World, time: VirtualTime, slowestVersion: (kind: string) => number) {
+    this.#world = world;
+    this.#time = time;
+    this.#slowestVersion = slowestVersion;
+    world.onChange = () => this.observe();
+  }
+
+  begin(attempt: Attempt): void {
+    this.#attempts.push(attempt);
+    this.observe();
+  }
+
+  /** Real use of a group, exactly: what the objects that exist ask for. */
+  realUse(group: string): number {
+    let sum = 0;
+    for (const each of this.#existing().values()) if (each.group === group) sum += each.cpus;
+    return sum;
+  }
+
+  #existing(): Map<string, { group: string; uid: string; kind: string; cpus: number }> {
+    const all = new Map<string, { group: string; uid: string; kind: string; cpus: number }>();
+    for (const kind of [...Object.keys(simKinds), groupKindName]) {
+      for (const object of this.#world.list(kind)) {
+        const group = groupNamedBy(kind, object);
+        if (!group) continue;
+        const cpus = kind === groupKindName ? hardCpus(object as BizGroupResourceQuota) : cpusOf(object);
+        const uid = object.metadata.uid ?? "";
+        all.set(uid, { group, uid, kind, cpus });
+      }
+    }
+    return all;
+  }
+
+  observe(): void {
+    const existing = this.#existing();
+    for (const [uid, before] of this.#known) {
+      const now = existing.get(uid);
+      if (now && now.group === before.group && now.cpus >= before.cpus) continue;
+      this.#lingering.push({ ...before, version: this.#world.revision });
+    }
+    this.#known = existing;
+    this.#lingering = this.#lingering.filter((each) => this.#slowestVersion(each.kind) < each.version);
+    const at = this.#time.now();
+    this.#attempts = this.#attempts.filter((attempt) => attempt.endsAt > at);
+    for (const group of this.#world.list(groupKindName)) {
+      const name = group.metadata.name ?? "";
+      const byObject = new Map<string, number>();
+      const take = (uid: string, cpus: number): void => {
+        byObject.set(uid, Math.max(byObject.get(uid) ?? 0, cpus));
+      };
+      for (const each of existing.values()) if (each.group === name) take(each.uid, each.cpus);
+      for (const each of this.#lingering) if (each.group === name) take(each.uid, each.cpus);
+      for (const each of this.#attempts) if (each.group === name && !each.dryRun) take(each.uid, each.after);
+      let occupied = 0;
+      for (const cpus of byObject.values()) occupied += cpus;
+      const moments = this.#history.get(name) ?? [];
+      moments.push({ at, hard: hardCpus(group as BizGroupResourceQuota), occupied, byObject });
+      this.#history.set(name, moments);
+    }
+  }
+
+  /** The moments of an interval, and the one that held when it began. */
+  #during(group: string, from: number): readonly Moment[] {
+    const moments = this.#history.get(group) ?? [];
+    const first = moments.findLastIndex((moment) => moment.at < from);
+    return moments.slice(Math.max(0, first));
+  }
+
+  /** Right after an object was stored that uses more of the group than before. */
+  stored(attempt: Attempt): void {
+    if (!this.#world.group(attempt.group)) {
+      this.violations.push(`${attempt.name} was stored into "${attempt.group}", which does not exist`);
+      return;
+    }
+    const use = this.realUse(attempt.group);
+    const hard = Math.max(...this.#during(attempt.group, attempt.startedAt).map((moment) => moment.hard));
+    if (use > hard)
+      this.violations.push(
+        `over-admitted: "${attempt.group}" uses ${use} of ${hard} after ${attempt.name} (${attempt.after})`,
+      );
+  }
+
+  /** A refusal for lack of room. */
+  refused(attempt: Attempt): void {
+    this.refusals++;
+    const justified = this.#during(attempt.group, attempt.startedAt).some((moment) => {
+      const others = moment.occupied - (moment.byObject.get(attempt.uid) ?? 0);
+      return others + attempt.after > moment.hard;
+    });
+    if (!justified)
+      this.violations.push(
+        `wrongly refused: ${attempt.name} (${attempt.after}) fitted into "${attempt.group}" all the time`,
+      );
+  }
+
+  groupDeleted(name: string): void {
+    const use = this.realUse(name);
+    if (use > 0) this.violations.push(`"${name}" was deleted while ${use} of it were used`);
+  }
+}

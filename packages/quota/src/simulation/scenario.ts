@@ -1,0 +1,383 @@
+import type { BizGroupResourceQuota } from "@fleetwright/api";
+import { isAlreadyExists, isConflict, seededRandom, type KubeObject } from "@fleetwright/kube";
+import { parseAmounts } from "../core/amounts.ts";
+import type { ChargeRequest } from "../core/admit.ts";
+import { footprint } from "../core/footprint.ts";
+import { readGroup } from "../core/group-state.ts";
+import { noDefaults } from "../core/pod-template.ts";
+import { groupOf } from "../core/ownership.ts";
+import { groupKindName } from "../core/usage-index.ts";
+import { quotaErrors } from "../errors.ts";
+import type { Outcome } from "../cluster/group-writer.ts";
+import { Oracle, type Attempt } from "./oracle.ts";
+import { Replica, type Mutation } from "./replica.ts";
+import { VirtualTime } from "./virtual-time.ts";
+import { cpusOf, simKinds, simWorkload, World } from "./world.ts";
+
+export interface ScenarioOptions {
+  readonly seed: number;
+  readonly mutation?: Mutation;
+  /** Virtual milliseconds of load. @default 4000 */
+  readonly loadMs?: number;
+}
+
+export interface ScenarioResult {
+  readonly violations: readonly string[];
+  readonly admitted: number;
+  readonly refused: number;
+  readonly crashes: number;
+}
+
+const holdLifeMs = 5_000;
+/** Longest time from our yes to the storage; shorter than a hold lives, as the API server's request timeout is. */
+const slowestStoreMs = 2_500;
+
+/** Runs clients, an API server, replicas that lag and crash, and a reconciler, all from one seed. */
+export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
+  const scenario = new Scenario(options);
+  return await scenario.run();
+}
+
+class Scenario {
+  readonly #options: ScenarioOptions;
+  readonly #time = new VirtualTime();
+  readonly #world = new World();
+  readonly #random;
+  readonly #oracle: Oracle;
+  readonly #calls = new Map<Replica, Set<(error: Error) => void>>();
+  #replicas: Replica[] = [];
+  #serial = 0;
+  #admitted = 0;
+  #crashes = 0;
+  #loading = true;
+
+  constructor(options: ScenarioOptions) {
+    this.#options = options;
+    this.#random = seededRandom(options.seed);
+    this.#oracle = new Oracle(this.#world, this.#time, (kind) =>
+      Math.min(...this.#replicas.map((replica) => replica.version(kind))),
+    );
+    this.#putGroup("root", "", 24);
+    this.#putGroup("a", "root", 7);
+    this.#putGroup("b", "root", 5);
+    const replicas = 1 + Math.floor(this.#random.next() * 3);
+    for (let count = 0; count < replicas; count++) this.#startReplica();
+  }
+
+  async run(): Promise<ScenarioResult> {
+    const start = this.#time.now();
+    const clients = Array.from({ length: 6 }, () => this.#client());
+    const chaos = this.#chaos();
+    const leader = this.#lead();
+    await this.#time.runUntil(start + (this.#options.loadMs ?? 4_000));
+    this.#loading = false;
+    await this.#time.runUntil(this.#time.now() + 30_000);
+    this.#checkQuiet();
+    void Promise.allSettled([...clients, chaos, leader]);
+    return {
+      violations: this.#oracle.violations,
+      admitted: this.#admitted,
+      refused: this.#oracle.refusals,
+      crashes: this.#crashes,
+    };
+  }
+
+  /** Nothing leaked, nothing forgotten: every ledger says what exists. */
+  #checkQuiet(): void {
+    for (const object of this.#world.list(groupKindName)) {
+      const { name, ledger } = readGroup(object as BizGroupResourceQuota);
+      const used = Number(
+        ((ledger.self.get("limits.cpu") ?? 0n) + (ledger.granted.get("limits.cpu") ?? 0n)) / 1_000_000_000n,
+      );
+      const real = this.#oracle.realUse(name);
+      if (used !== real || ledger.holds.length > 0)
+        this.#oracle.violations.push(
+          `after quiet, "${name}" books ${used} with ${ledger.holds.length} holds, ${real} are used`,
+        );
+    }
+  }
+
+  #pick<T>(items: readonly T[]): T | undefined {
+    return items[Math.floor(this.#random.next() * items.length)];
+  }
+
+  #sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.#time.setTimer(delayMs, resolve));
+  }
+
+  #putGroup(name: string, parent: string, cpus: number): void {
+    const object: BizGroupResourceQuota = {
+      metadata: { name, uid: `group-${++this.#serial}` },
+      spec: { parentBizGroup: parent, hard: { "limits.cpu": cpus } },
+    };
+    this.#world.put(groupKindName, object as KubeObject, "");
+  }
+
+  #startReplica(): void {
+    const { mutation } = this.#options;
+    const replica = new Replica({ world: this.#world, time: this.#time, random: this.#random, holdLifeMs, mutation });
+    this.#replicas.push(replica);
+    this.#calls.set(replica, new Set());
+  }
+
+  async #chaos(): Promise<void> {
+    if (this.#random.next() < 0.4) return;
+    while (this.#loading) {
+      await this.#sleep(this.#random.next() * 3_000);
+      const victim = this.#pick(this.#replicas);
+      if (!victim || !this.#loading) return;
+      victim.alive = false;
+      this.#crashes++;
+      this.#replicas = this.#replicas.filter((replica) => replica !== victim);
+      this.#startReplica();
+      for (const reject of this.#calls.get(victim) ?? []) reject(new Error("connection reset"));
+    }
+  }
+
+  /** Reconciles every group in turn, on whichever replica leads. */
+  async #lead(): Promise<void> {
+    for (;;) {
+      await this.#sleep(100 + this.#random.next() * 400);
+      for (const group of this.#world.list(groupKindName)) {
+        const leader = this.#replicas[0];
+        if (!leader) continue;
+        await this.#through(leader, leader.reconcile(group.metadata.name ?? "")).catch(() => {});
+      }
+    }
+  }
+
+  /** An answer from a replica, or an error when it dies. */
+  #through<T>(replica: Replica, answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const calls = this.#calls.get(replica) ?? new Set();
+      const fail = (error: Error): void => {
+        calls.delete(fail);
+        reject(error);
+      };
+      calls.add(fail);
+      answer.then(
+        (value) => {
+          calls.delete(fail);
+          if (replica.alive) resolve(value);
+        },
+        (error: unknown) => {
+          calls.delete(fail);
+          reject(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
+    });
+  }
+
+  async #client(): Promise<void> {
+    while (this.#loading) {
+      await this.#sleep(this.#random.next() * 120);
+      const choice = this.#random.next();
+      try {
+        if (choice < 0.45) await this.#createWorkload(choice < 0.05);
+        else if (choice < 0.65) await this.#changeWorkload(false);
+        else if (choice < 0.72) await this.#changeWorkload(true);
+        else if (choice < 0.9) this.#deleteWorkload();
+        else if (choice < 0.96) await this.#changeGroup();
+        else await this.#createOrDeleteGroup();
+      } catch (error) {
+        if (
+          !isConflict(error) &&
+          !isAlreadyExists(error) &&
+          !(error instanceof Error && error.message === "connection reset")
+        ) {
+          this.#oracle.violations.push(`a client saw ${String(error)}`);
+          return;
+        }
+      }
+    }
+  }
+
+  #anyGroup(): string {
+    return this.#pick(this.#world.list(groupKindName))?.metadata.name ?? "root";
+  }
+
+  /** Asks a replica, and tells the oracle. */
+  async #admit(
+    request: ChargeRequest,
+    group: string,
+    cpus: number,
+    rises: boolean,
+  ): Promise<{ outcome: Outcome; attempt: Attempt }> {
+    const attempt: Attempt = {
+      group,
+      kind: request.kind,
+      name: request.name,
+      uid: request.uid,
+      after: cpus,
+      startedAt: this.#time.now(),
+      endsAt: Infinity,
+      dryRun: request.dryRun === true,
+    };
+    this.#oracle.begin(attempt);
+    const expires = (): void => {
+      // The leader looks at a group every half second at worst, with slow calls; whatever is left then is a leak.
+      attempt.endsAt = this.#time.now() + holdLifeMs + 6_000;
+    };
+    try {
+      await this.#sleep(this.#random.next() * 5);
+      const replica = this.#pick(this.#replicas);
+      if (!replica) throw new Error("connection reset");
+      if (!rises) return { outcome: { allowed: true }, attempt };
+      const signal = new AbortController().signal;
+      const outcome = await this.#through(
+        replica,
+        replica.writer(group).charge(request, this.#time.now() + 7_000, signal),
+      );
+      if (outcome.allowed) {
+        if (!request.dryRun) this.#admitted++;
+      } else {
+        attempt.endsAt = this.#time.now();
+        if (outcome.refusal.code === quotaErrors.exceeded) this.#oracle.refused(attempt);
+      }
+      return { outcome, attempt };
+    } catch (error) {
+      expires();
+      throw error;
+    } finally {
+      if (attempt.endsAt === Infinity) expires();
+    }
+  }
+
+  /** After our yes: other webhooks may say no, and the storage takes its time. */
+  async #store(kind: string, object: KubeObject, base: string, attempt: Attempt): Promise<boolean> {
+    if (this.#random.next() < 0.1) return false;
+    await this.#sleep(this.#random.next() < 0.03 ? this.#random.next() * slowestStoreMs : this.#random.next() * 8);
+    const before = this.#oracle.realUse(attempt.group);
+    this.#world.put(kind, object, base);
+    if (this.#oracle.realUse(attempt.group) > before) this.#oracle.stored(attempt);
+    // From here on it is what exists; if it goes, its deletion says when.
+    attempt.endsAt = this.#time.now();
+    return true;
+  }
+
+  #request(kind: string, before: KubeObject | undefined, after: KubeObject, dryRun: boolean): ChargeRequest {
+    const workload = simKinds[kind];
+    if (!workload) throw new Error(`no such kind: ${kind}`);
+    const chargeOf = (object: KubeObject) => footprint(workload, object, noDefaults).charge;
+    return {
+      uid: after.metadata.uid ?? "",
+      kind,
+      namespace: "ns",
+      name: after.metadata.name ?? "",
+      base: before?.metadata.resourceVersion ?? "",
+      before: before && groupOf(before) === groupOf(after) ? chargeOf(before) : new Map(),
+      after: chargeOf(after),
+      dryRun,
+    };
+  }
+
+  async #createWorkload(dryRun: boolean): Promise<void> {
+    const kind = this.#random.next() < 0.7 ? "deployments.apps" : "jobs.batch";
+    const group = this.#anyGroup();
+    const cpus = 1 + Math.floor(this.#random.next() * 4);
+    // A few names collide: admitted, then AlreadyExists.
+    const name = this.#random.next() < 0.1 ? "same" : `w${++this.#serial}`;
+    const object = simWorkload(kind, name, `uid-${++this.#serial}`, group, cpus);
+    const { outcome, attempt } = await this.#admit(this.#request(kind, undefined, object, dryRun), group, cpus, true);
+    if (outcome.allowed && !dryRun) await this.#store(kind, object, "", attempt);
+  }
+
+  #anyWorkload(): { kind: string; name: string } | undefined {
+    const all = Object.keys(simKinds).flatMap((kind) =>
+      this.#world.list(kind).map((object) => ({ kind, name: object.metadata.name ?? "" })),
+    );
+    return this.#pick(all);
+  }
+
+  /** A patch: tried again on a conflict, with admission each time. */
+  async #changeWorkload(move: boolean): Promise<void> {
+    const target = this.#anyWorkload();
+    if (!target) return;
+    const group = this.#anyGroup();
+    const cpus = Math.floor(this.#random.next() * 6);
+    for (let attempt = 0; attempt < 4; attempt++) {
+      const before = this.#world.get(target.kind, target.name);
+      if (!before) return;
+      const to = move ? group : (groupOf(before) ?? "");
+      const wanted = move ? cpusOf(before) : cpus;
+      const after: KubeObject = {
+        ...simWorkload(target.kind, target.name, before.metadata.uid ?? "", to, wanted),
+      };
+      const request = this.#request(target.kind, before, after, false);
+      const rises = wanted > (to === groupOf(before) ? cpusOf(before) : -1);
+      const { outcome, attempt: asked } = await this.#admit(request, to, wanted, rises);
+      if (!outcome.allowed) return;
+      try {
+        await this.#store(target.kind, after, before.metadata.resourceVersion ?? "", asked);
+        return;
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+      }
+    }
+  }
+
+  #deleteWorkload(): void {
+    const target = this.#anyWorkload();
+    if (target) this.#world.delete(target.kind, target.name);
+  }
+
+  async #changeGroup(): Promise<void> {
+    const name = this.#anyGroup();
+    const before = this.#world.group(name);
+    if (!before) return;
+    const parent = before.spec.parentBizGroup ?? "";
+    const cpus = Math.floor(this.#random.next() * 10) + (parent === "" ? 12 : 0);
+    const after: BizGroupResourceQuota = { ...before, spec: { ...before.spec, hard: { "limits.cpu": cpus } } };
+    const base = before.metadata.resourceVersion ?? "";
+    if (parent === "") {
+      this.#world.put(groupKindName, after as KubeObject, base);
+      return;
+    }
+    const rises = cpus > Number(before.spec.hard["limits.cpu"]);
+    const { outcome, attempt } = await this.#admit(this.#grant(after, before, base), parent, cpus, rises);
+    if (outcome.allowed) await this.#store(groupKindName, after as KubeObject, base, attempt);
+  }
+
+  #grant(after: BizGroupResourceQuota, before: BizGroupResourceQuota | undefined, base: string): ChargeRequest {
+    return {
+      uid: after.metadata.uid ?? "",
+      kind: groupKindName,
+      namespace: "",
+      name: after.metadata.name ?? "",
+      base,
+      before: parseAmounts(before?.spec.hard, "hard"),
+      after: parseAmounts(after.spec.hard, "hard"),
+      childGroup: true,
+    };
+  }
+
+  async #createOrDeleteGroup(): Promise<void> {
+    if (this.#random.next() < 0.5) {
+      const parent = this.#anyGroup();
+      const cpus = Math.floor(this.#random.next() * 5);
+      const object: BizGroupResourceQuota = {
+        metadata: { name: `g${++this.#serial}`, uid: `group-${++this.#serial}` },
+        spec: { parentBizGroup: parent, hard: { "limits.cpu": cpus } },
+      };
+      const { outcome, attempt } = await this.#admit(this.#grant(object, undefined, ""), parent, cpus, true);
+      if (outcome.allowed) await this.#store(groupKindName, object as KubeObject, "", attempt);
+      return;
+    }
+    const name = this.#anyGroup();
+    // The mark changes the object, so the API server asks twice.
+    for (let round = 0; round < 4; round++) {
+      const before = this.#world.group(name);
+      const replica = this.#pick(this.#replicas);
+      if (!before || !replica || name === "root") return;
+      const signal = new AbortController().signal;
+      const outcome = await this.#through(replica, replica.writer(name).close(this.#time.now() + 7_000, signal, false));
+      if (!outcome.allowed) return;
+      await this.#sleep(this.#random.next() * 20);
+      const now = this.#world.group(name);
+      if (now?.metadata.resourceVersion !== before.metadata.resourceVersion) continue;
+      this.#oracle.groupDeleted(name);
+      this.#world.delete(groupKindName, name);
+      return;
+    }
+  }
+}
