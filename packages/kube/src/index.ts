@@ -22,6 +22,8 @@ export * from "./config/explain-connection-error.ts";
 export * from "./controller/reconciler.ts";
 export * from "./controller/predicate.ts";
 export * from "./controller/source.ts";
+// A name of its own here takes precedence over the kubeconfig's internal one.
+export type { Source } from "./controller/source.ts";
 export * from "./controller/controller.ts";
 export * from "./controller/work-queue.ts";
 export type { BackoffOptions } from "./controller/backoff.ts";
@@ -60,3 +62,5 @@ export * from "./selector/names.ts";
 export type { Requirement, RequirementOperator } from "./selector/requirement.ts";
 export * from "./selector/label-selector.ts";
 export * from "./selector/field-selector.ts";
+export * from "./manager/leader-election.ts";
+export { microTime } from "./manager/micro-time.ts";

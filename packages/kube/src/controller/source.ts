@@ -14,7 +14,7 @@ export interface Source {
   start(enqueue: Enqueue): () => void;
 }
 
-export interface WatchOptions<T extends KubeObject> {
+export interface SourceOptions<T extends KubeObject> {
   /** Whom a change concerns. An update asks for both sides. @default the object itself */
   readonly map?: (object: T) => readonly ReconcileRequest[];
   /** All must let a change through. @default none */
@@ -31,7 +31,7 @@ export interface WatchOptions<T extends KubeObject> {
  *   watch(replicaSets, { map: toController(Deployments) }),
  * ]
  */
-export function watch<T extends KubeObject>(informer: Informer<T>, options: WatchOptions<T> = {}): Source {
+export function watch<T extends KubeObject>(informer: Informer<T>, options: SourceOptions<T> = {}): Source {
   const { map = itself, predicates = [] } = options;
   return {
     start(enqueue) {
@@ -69,7 +69,7 @@ export function channel(): Source & { readonly enqueue: Enqueue } {
 
 const itself = (object: KubeObject): readonly ReconcileRequest[] => [keyOf(object)];
 
-/** The controller of an object, if it is of this kind: for {@link WatchOptions.map}. */
+/** The controller of an object, if it is of this kind: for {@link SourceOptions.map}. */
 export function toController(owner: Resource): (object: KubeObject) => readonly ReconcileRequest[] {
   return ownersOf(owner, true);
 }

@@ -68,7 +68,7 @@ export class FakeApiServer {
 
   /** Breaks all connections. */
   cutConnections(): void {
-    for (const cutOne of [...this.#connections]) cutOne(new TransportError("connection reset by peer"));
+    for (const cutOne of this.#connections) cutOne(new TransportError("connection reset by peer"));
   }
 
   /** Breaks all connections, refuses new ones for a while, and comes back with an empty watch window. */
