@@ -2,7 +2,9 @@ import type { Impersonation } from "../client/client.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 
 /** Text that stands in the configuration or in a file that may change. */
-export type Source = { readonly kind: "data"; readonly text: string } | { readonly kind: "file"; readonly path: string };
+export type Source =
+  | { readonly kind: "data"; readonly text: string }
+  | { readonly kind: "file"; readonly path: string };
 
 /** How we prove who we are. */
 export type Identity =

@@ -84,7 +84,11 @@ interface ExecCredential {
 async function obtain(options: ExecPluginOptions): Promise<{ credential: Credential; expiresAt: number }> {
   const { exec } = options;
   const fail = (problem: string, cause?: unknown): FleetwrightError =>
-    new FleetwrightError(execPluginErrorCode, `${options.source}: credential plugin ${JSON.stringify(exec.command)}: ${problem}`, { cause });
+    new FleetwrightError(
+      execPluginErrorCode,
+      `${options.source}: credential plugin ${JSON.stringify(exec.command)}: ${problem}`,
+      { cause },
+    );
   const interactive = isInteractive(options, fail);
   const info = {
     apiVersion: exec.apiVersion,
@@ -101,7 +105,10 @@ async function obtain(options: ExecPluginOptions): Promise<{ credential: Credent
   } catch (error) {
     const notFound = (error as { readonly code?: unknown }).code === "ENOENT";
     const hint = exec.installHint === undefined ? "install it, or put it on PATH" : oneLine(exec.installHint);
-    throw fail(notFound ? `not found; ${hint}` : `cannot be run (${oneLine(String((error as Error).message))}); ${hint}`, error);
+    throw fail(
+      notFound ? `not found; ${hint}` : `cannot be run (${oneLine(String((error as Error).message))}); ${hint}`,
+      error,
+    );
   }
   if (result.exitCode !== 0) {
     const said = oneLine(result.stderr).slice(0, 500);
@@ -132,13 +139,17 @@ function credentialIn(
     throw fail("did not print an ExecCredential as JSON; check its arguments", error);
   }
   if (answer.kind !== "ExecCredential" || answer.apiVersion !== exec.apiVersion) {
-    throw fail(`printed ${answer.kind ?? "no kind"} of ${answer.apiVersion ?? "no apiVersion"}, not ExecCredential of ${exec.apiVersion}; correct apiVersion in the kubeconfig`);
+    throw fail(
+      `printed ${answer.kind ?? "no kind"} of ${answer.apiVersion ?? "no apiVersion"}, not ExecCredential of ${exec.apiVersion}; correct apiVersion in the kubeconfig`,
+    );
   }
   const { token, clientCertificateData: cert, clientKeyData: key, expirationTimestamp } = answer.status ?? {};
   if (!token && !cert && !key) throw fail("printed neither a token nor a certificate; check its arguments");
-  if (Boolean(cert) !== Boolean(key)) throw fail("printed a certificate without its key, or a key alone; it must print both");
+  if (Boolean(cert) !== Boolean(key))
+    throw fail("printed a certificate without its key, or a key alone; it must print both");
   const expiresAt = expirationTimestamp === undefined ? Infinity : Date.parse(expirationTimestamp);
-  if (Number.isNaN(expiresAt)) throw fail(`printed the expirationTimestamp ${JSON.stringify(expirationTimestamp)}, which is no time`);
+  if (Number.isNaN(expiresAt))
+    throw fail(`printed the expirationTimestamp ${JSON.stringify(expirationTimestamp)}, which is no time`);
   return {
     expiresAt,
     credential: {
@@ -168,4 +179,8 @@ const runPlugin: RunPlugin = (exec, env, interactive, signal) =>
   });
 
 // oxlint-disable-next-line no-control-regex
-const oneLine = (text: string): string => text.replaceAll(/\u001b\[[0-9;]*[A-Za-z]/g, "").replaceAll(/\s+/g, " ").trim();
+const oneLine = (text: string): string =>
+  text
+    .replaceAll(/\u001b\[[0-9;]*[A-Za-z]/g, "")
+    .replaceAll(/\s+/g, " ")
+    .trim();

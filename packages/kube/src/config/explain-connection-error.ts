@@ -44,7 +44,8 @@ function clientCertificateProblem(config: ClusterConfig, now: number): string | 
   const pem = config.clientCertificate && textOf(config.clientCertificate.cert);
   if (pem === undefined) return undefined;
   const certificate = parseCertificate(pem);
-  if (certificate === undefined) return "the client certificate is not PEM; correct client-certificate in the kubeconfig";
+  if (certificate === undefined)
+    return "the client certificate is not PEM; correct client-certificate in the kubeconfig";
   const { validFromDate, validToDate } = certificate;
   if (now > validToDate.getTime()) {
     return `the client certificate expired at ${validToDate.toISOString()}; get a new one from who runs the cluster`;

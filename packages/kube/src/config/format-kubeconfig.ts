@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import type { KeyPair } from "../core/certificate-authority.ts";
 
 export interface KubeconfigParts {
   /** Name of the cluster and of the context. */
@@ -8,8 +9,7 @@ export interface KubeconfigParts {
   readonly caCertificate?: string | undefined;
   readonly tlsServerName?: string | undefined;
   readonly userName: string;
-  /** PEM. */
-  readonly clientCertificate?: { readonly cert: string; readonly key: string } | undefined;
+  readonly clientCertificate?: KeyPair | undefined;
   readonly token?: string | undefined;
   /** @default none: kubectl takes `default` */
   readonly namespace?: string | undefined;
@@ -43,7 +43,7 @@ export function formatKubeconfig(parts: KubeconfigParts): string {
         {
           name: parts.userName,
           user: {
-            "client-certificate-data": base64(parts.clientCertificate?.cert),
+            "client-certificate-data": base64(parts.clientCertificate?.certificate),
             "client-key-data": base64(parts.clientCertificate?.key),
             token: parts.token,
           },

@@ -140,7 +140,10 @@ class Fields {
   texts(key: string): readonly string[] | undefined {
     return this.#array(key)?.map((value, index) => {
       if (typeof value === "string") return value;
-      throw this.#file.error([...this.#path, key, index], `${key}[${index}] must be a string, not ${kindOf(value)}; quote it`);
+      throw this.#file.error(
+        [...this.#path, key, index],
+        `${key}[${index}] must be a string, not ${kindOf(value)}; quote it`,
+      );
     });
   }
 
@@ -170,10 +173,21 @@ class Fields {
 }
 
 const nameOf = (path: readonly (string | number)[]): string =>
-  path.length === 0 ? "the file" : path.map((part) => (typeof part === "number" ? `[${part}]` : part)).join(".").replaceAll(".[", "[");
+  path.length === 0
+    ? "the file"
+    : path
+        .map((part) => (typeof part === "number" ? `[${part}]` : part))
+        .join(".")
+        .replaceAll(".[", "[");
 
 const kindOf = (value: unknown): string =>
-  value === null ? "nothing" : Array.isArray(value) ? "a list" : typeof value === "object" ? "a mapping" : `the ${typeof value} ${JSON.stringify(value)}`;
+  value === null
+    ? "nothing"
+    : Array.isArray(value)
+      ? "a list"
+      : typeof value === "object"
+        ? "a mapping"
+        : `the ${typeof value} ${JSON.stringify(value)}`;
 
 function named<T>(root: Fields, list: string, entry: string, read: (fields: Fields) => T): Map<string, T> {
   const entries = new Map<string, T>();
@@ -241,11 +255,17 @@ function execOf(fields: Fields, folder: string): ExecConfig {
   const version = fields.required("apiVersion");
   const apiVersion = execVersions.find((known) => known === version);
   if (apiVersion === undefined) {
-    throw fields.error("apiVersion", `exec apiVersion ${JSON.stringify(version)} is unknown; use ${execVersions.join(" or ")}`);
+    throw fields.error(
+      "apiVersion",
+      `exec apiVersion ${JSON.stringify(version)} is unknown; use ${execVersions.join(" or ")}`,
+    );
   }
   const mode = fields.text("interactiveMode");
   // v1 demands the mode; v1beta1 is from before it was there.
-  const interactiveMode = mode === undefined && version.endsWith("v1beta1") ? "IfAvailable" : interactiveModes.find((known) => known === mode);
+  const interactiveMode =
+    mode === undefined && version.endsWith("v1beta1")
+      ? "IfAvailable"
+      : interactiveModes.find((known) => known === mode);
   if (interactiveMode === undefined) {
     throw fields.error("interactiveMode", `exec interactiveMode must be one of ${interactiveModes.join(", ")}`);
   }

@@ -44,7 +44,10 @@ export function loadKubeconfig(options: LoadKubeconfigOptions = {}): ClusterConf
       const inCluster = inClusterConfig(env, options.serviceAccountDirectory);
       if (inCluster) return { ...inCluster, namespace: options.namespace ?? inCluster.namespace };
     }
-    throw new FleetwrightError(kubeconfigErrorCode, `no kubeconfig: ${missing(paths)}; pass --kubeconfig or set KUBECONFIG`);
+    throw new FleetwrightError(
+      kubeconfigErrorCode,
+      `no kubeconfig: ${missing(paths)}; pass --kubeconfig or set KUBECONFIG`,
+    );
   }
   const merged = mergeKubeconfigs(found.map((path) => parseKubeconfig(readKubeconfig(path), path)));
   return resolveContext(merged, {
@@ -71,7 +74,11 @@ function readKubeconfig(path: string): string {
   } catch (error) {
     const reason = (error as { readonly code?: string }).code;
     const problem =
-      reason === "ENOENT" ? "no such file" : reason === "EACCES" ? "no permission to read it" : String((error as Error).message);
+      reason === "ENOENT"
+        ? "no such file"
+        : reason === "EACCES"
+          ? "no permission to read it"
+          : String((error as Error).message);
     throw new FleetwrightError(
       kubeconfigErrorCode,
       `kubeconfig ${JSON.stringify(path)}: ${problem}; pass --kubeconfig or set KUBECONFIG`,
@@ -99,17 +106,23 @@ function resolveContext(
   const at = `context ${JSON.stringify(contextName)}`;
   const cluster = kubeconfig.clusters.get(context.cluster);
   if (!cluster) {
-    throw fail(`${at} names the cluster ${JSON.stringify(context.cluster)}, which is not there; it has: ${names(kubeconfig.clusters)}`);
+    throw fail(
+      `${at} names the cluster ${JSON.stringify(context.cluster)}, which is not there; it has: ${names(kubeconfig.clusters)}`,
+    );
   }
   if (cluster.server === "") throw fail(`cluster ${JSON.stringify(context.cluster)} has no server; add its URL`);
   const user = context.user === "" ? {} : kubeconfig.users.get(context.user);
   if (!user) {
-    throw fail(`${at} names the user ${JSON.stringify(context.user)}, which is not there; it has: ${names(kubeconfig.users)}`);
+    throw fail(
+      `${at} names the user ${JSON.stringify(context.user)}, which is not there; it has: ${names(kubeconfig.users)}`,
+    );
   }
   const userFail = (message: string): FleetwrightError => fail(`user ${JSON.stringify(context.user)}: ${message}`);
   const ca = source(cluster.certificateAuthorityData, cluster.certificateAuthority);
   if (ca && cluster.insecureSkipTlsVerify === true) {
-    throw fail(`cluster ${JSON.stringify(context.cluster)} has both a certificate-authority and insecure-skip-tls-verify; remove one`);
+    throw fail(
+      `cluster ${JSON.stringify(context.cluster)} has both a certificate-authority and insecure-skip-tls-verify; remove one`,
+    );
   }
   const proxyUrl = cluster.proxyUrl ?? environmentProxy(cluster.server, options.env);
   const certificate = clientCertificateOf(user, userFail);
@@ -155,7 +168,9 @@ function clientCertificateOf(user: KubeconfigUser, fail: Fail): { cert: Source; 
 function identityOf(user: KubeconfigUser, cluster: KubeconfigCluster, hasCertificate: boolean, fail: Fail): Identity {
   const { token, tokenFile, username, password, exec } = user;
   if (user.authProvider !== undefined) {
-    throw fail(`auth-provider ${JSON.stringify(user.authProvider)} is no longer supported by Kubernetes clients; use its exec plugin`);
+    throw fail(
+      `auth-provider ${JSON.stringify(user.authProvider)} is no longer supported by Kubernetes clients; use its exec plugin`,
+    );
   }
   const hasToken = token !== undefined || tokenFile !== undefined;
   if (hasToken && username !== undefined) throw fail("it has both a token and a username; remove one");

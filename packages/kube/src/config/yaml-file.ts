@@ -24,7 +24,10 @@ export function parseYamlFile(text: string, label: string): YamlFile {
   };
   const [problem] = document.errors;
   if (problem) {
-    throw new FleetwrightError(kubeconfigErrorCode, `${place(problem.pos[0])}: ${firstLine(problem.message)}; correct the file`);
+    throw new FleetwrightError(
+      kubeconfigErrorCode,
+      `${place(problem.pos[0])}: ${firstLine(problem.message)}; correct the file`,
+    );
   }
   return {
     value: document.toJS() as unknown,
