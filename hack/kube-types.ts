@@ -11,6 +11,8 @@ export interface Schema {
   readonly required?: readonly string[];
   readonly items?: Schema;
   readonly additionalProperties?: Schema | boolean;
+  readonly "x-kubernetes-patch-strategy"?: string;
+  readonly "x-kubernetes-patch-merge-key"?: string;
   readonly "x-kubernetes-group-version-kind"?: readonly { group: string; version: string; kind: string }[];
 }
 
@@ -27,6 +29,7 @@ const mapped: Readonly<Record<string, { readonly type: string; readonly from?: s
   [`${meta}ListMeta`]: { type: "ListMeta", from: "../core/object.ts" },
   [`${meta}OwnerReference`]: { type: "OwnerReference", from: "../core/object.ts" },
   [`${meta}ManagedFieldsEntry`]: { type: "ManagedFieldsEntry", from: "../core/object.ts" },
+  [`${meta}LabelSelector`]: { type: "LabelSelector", from: "../selector/label-selector.ts" },
   [`${meta}Status`]: { type: "Status", from: "../core/object.ts" },
   [`${meta}Time`]: { type: "Time", from: "./scalars.ts" },
   [`${meta}MicroTime`]: { type: "MicroTime", from: "./scalars.ts" },

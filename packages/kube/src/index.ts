@@ -22,8 +22,6 @@ export * from "./config/explain-connection-error.ts";
 export * from "./controller/reconciler.ts";
 export * from "./controller/predicate.ts";
 export * from "./controller/source.ts";
-// A name of its own here takes precedence over the kubeconfig's internal one.
-export type { Source } from "./controller/source.ts";
 export * from "./controller/controller.ts";
 export * from "./controller/work-queue.ts";
 export type { BackoffOptions } from "./controller/backoff.ts";
@@ -64,3 +62,9 @@ export * from "./selector/label-selector.ts";
 export * from "./selector/field-selector.ts";
 export * from "./manager/leader-election.ts";
 export { microTime } from "./manager/micro-time.ts";
+export { isJsonObject, jsonEqual, type Json, type JsonObject } from "./patch/json-value.ts";
+export * from "./patch/json-patch.ts";
+export * from "./patch/merge-patch.ts";
+export { patchSchemaOf, type PatchField, type PatchSchema } from "./patch/patch-schema.ts";
+export { applyStrategicMergePatch } from "./patch/strategic-merge.ts";
+export * from "./patch/strategic-diff.ts";

@@ -16,11 +16,6 @@ export interface FieldSelectorRequirement {
   readonly values?: readonly string[];
 }
 
-export interface LabelSelector {
-  readonly matchExpressions?: readonly LabelSelectorRequirement[];
-  readonly matchLabels?: Readonly<Record<string, string>>;
-}
-
 export interface LabelSelectorRequirement {
   readonly key: string;
   readonly operator: string;

@@ -143,7 +143,8 @@ describe("requests", () => {
     const request = await sent(call);
     expect(`${request.method} ${request.path}`).toBe(expected);
     expect(request.headers?.["user-agent"]).toMatch(/^fleetwright\/\d+\.\d+\.\d+$/);
-    if (contentType) expect(request.headers?.["content-type"]).toBe(contentType);
+    const usual = request.method === "GET" ? undefined : "application/json";
+    expect(request.headers?.["content-type"]).toBe(contentType ?? usual);
   });
 
   it("fills in kind and version, which objects of a list lack", async () => {

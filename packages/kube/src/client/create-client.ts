@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { clusterCredentials } from "../config/cluster-credentials.ts";
-import type { ClusterConfig, Source } from "../config/cluster-config.ts";
+import type { ClusterConfig, TextSource } from "../config/cluster-config.ts";
 import { loadKubeconfig } from "../config/load-kubeconfig.ts";
 import { kubeconfigErrorCode } from "../config/yaml-file.ts";
 import type { Clock } from "../core/clock.ts";
@@ -118,7 +118,7 @@ export function connect(
   });
 }
 
-function authority(source: Source, from: string): string {
+function authority(source: TextSource, from: string): string {
   if (source.kind === "data") return source.text;
   try {
     return readFileSync(source.path, "utf8");

@@ -2,7 +2,7 @@ import type { Impersonation } from "../client/client.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 
 /** Text that stands in the configuration or in a file that may change. */
-export type Source =
+export type TextSource =
   | { readonly kind: "data"; readonly text: string }
   | { readonly kind: "file"; readonly path: string };
 
@@ -21,7 +21,7 @@ export interface ClusterConfig {
   readonly server: string;
   /** `default` when nothing says otherwise. */
   readonly namespace: string;
-  readonly ca?: Source;
+  readonly ca?: TextSource;
   readonly tlsServerName?: string;
   readonly insecureSkipTlsVerify?: boolean;
   /** `proxy-url`, else by environment. */
@@ -29,6 +29,6 @@ export interface ClusterConfig {
   readonly disableCompression?: boolean;
   readonly identity: Identity;
   /** May go along with any identity. */
-  readonly clientCertificate?: { readonly cert: Source; readonly key: Source };
+  readonly clientCertificate?: { readonly cert: TextSource; readonly key: TextSource };
   readonly impersonate?: Impersonation;
 }

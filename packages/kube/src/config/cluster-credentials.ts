@@ -3,7 +3,7 @@ import type { ClientCertificate } from "../client/connection-pool.ts";
 import type { Credential, Credentials } from "../client/credentials.ts";
 import type { Clock } from "../core/clock.ts";
 import { FleetwrightError } from "../core/errors.ts";
-import type { ClusterConfig, Source } from "./cluster-config.ts";
+import type { ClusterConfig, TextSource } from "./cluster-config.ts";
 import { execCredentials, type RunPlugin } from "./exec-plugin.ts";
 import { kubeconfigErrorCode } from "./yaml-file.ts";
 
@@ -87,7 +87,7 @@ function clientCertificateReader(config: ClusterConfig, clock: Clock): () => Pro
   return async () => ({ cert: await cert(), key: await key() });
 }
 
-function sourceReader(source: Source, clock: Clock, label: string): () => Promise<string> {
+function sourceReader(source: TextSource, clock: Clock, label: string): () => Promise<string> {
   if (source.kind === "data") return async () => source.text;
   const file = new WatchedFile(source.path, clock, label);
   return () => file.read();

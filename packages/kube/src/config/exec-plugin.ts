@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { stripVTControlCharacters } from "node:util";
 import type { Credential, Credentials } from "../client/credentials.ts";
 import type { Clock } from "../core/clock.ts";
 import { FleetwrightError } from "../core/errors.ts";
@@ -178,9 +179,5 @@ const runPlugin: RunPlugin = (exec, env, interactive, signal) =>
     child.on("close", (exitCode) => resolve({ exitCode, stdout, stderr }));
   });
 
-// oxlint-disable-next-line no-control-regex
-const oneLine = (text: string): string =>
-  text
-    .replaceAll(/\u001b\[[0-9;]*[A-Za-z]/g, "")
-    .replaceAll(/\s+/g, " ")
-    .trim();
+/** Without line breaks and colours: plugins write for terminals. */
+const oneLine = (text: string): string => stripVTControlCharacters(text).replaceAll(/\s+/g, " ").trim();

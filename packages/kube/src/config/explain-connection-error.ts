@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { connectionFailure } from "../client/connection-error.ts";
 import type { Clock } from "../core/clock.ts";
 import { ApiError, FleetwrightError, TransportError } from "../core/errors.ts";
-import type { ClusterConfig, Source } from "./cluster-config.ts";
+import type { ClusterConfig, TextSource } from "./cluster-config.ts";
 
 /**
  * Why a program cannot work with the server that it was given, in one line that says what to do: for the moment of
@@ -64,7 +64,7 @@ function parseCertificate(pem: string): X509Certificate | undefined {
   }
 }
 
-function textOf(source: Source): string | undefined {
+function textOf(source: TextSource): string | undefined {
   if (source.kind === "data") return source.text;
   try {
     return readFileSync(source.path, "utf8");

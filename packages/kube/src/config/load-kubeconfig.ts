@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { type Environment, proxyFromEnvironment } from "../client/proxy.ts";
 import { FleetwrightError } from "../core/errors.ts";
-import type { ClusterConfig, Identity, Source } from "./cluster-config.ts";
+import type { ClusterConfig, Identity, TextSource } from "./cluster-config.ts";
 import { inClusterConfig } from "./in-cluster.ts";
 import {
   type Kubeconfig,
@@ -148,14 +148,14 @@ const environmentProxy = (server: string, env: Environment): string | undefined 
   URL.canParse(server) ? proxyFromEnvironment(new URL(server), env) : undefined;
 
 /** Data wins over a file, as in client-go. */
-function source(base64: string | undefined, path: string | undefined): Source | undefined {
+function source(base64: string | undefined, path: string | undefined): TextSource | undefined {
   if (base64 !== undefined) return { kind: "data", text: Buffer.from(base64, "base64").toString("utf8") };
   return path === undefined ? undefined : { kind: "file", path };
 }
 
 type Fail = (message: string) => FleetwrightError;
 
-function clientCertificateOf(user: KubeconfigUser, fail: Fail): { cert: Source; key: Source } | undefined {
+function clientCertificateOf(user: KubeconfigUser, fail: Fail): { cert: TextSource; key: TextSource } | undefined {
   const cert = source(user.clientCertificateData, user.clientCertificate);
   const key = source(user.clientKeyData, user.clientKey);
   if (cert === undefined && key === undefined) return undefined;
