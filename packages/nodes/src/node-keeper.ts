@@ -36,7 +36,9 @@ export class NodeKeeper {
   readonly #options: NodeKeeperOptions;
   readonly #kept = new Map<string, KeptNode>();
   readonly #order: KeptNode[] = [];
-  readonly #tasks: BoundedTasks;
+  /** Apart from each other: heartbeats must not wait behind thousands of registrations. */
+  readonly #registrations: BoundedTasks;
+  readonly #heartbeats: BoundedTasks;
   #removeHandler: () => void = () => {};
   #timer: Timer | undefined;
   #stopped = false;
@@ -44,7 +46,8 @@ export class NodeKeeper {
 
   constructor(options: NodeKeeperOptions) {
     this.#options = options;
-    this.#tasks = new BoundedTasks(options.concurrency);
+    this.#registrations = new BoundedTasks(options.concurrency);
+    this.#heartbeats = new BoundedTasks(options.concurrency);
   }
 
   get names(): readonly string[] {
@@ -82,8 +85,8 @@ export class NodeKeeper {
     this.#keepLeases();
     const failed: unknown[] = [];
     for (const node of this.#order)
-      this.#tasks.add(() => this.#register(node).catch((error: unknown) => void failed.push(error)));
-    await this.#tasks.idle();
+      this.#registrations.add(() => this.#register(node).catch((error: unknown) => void failed.push(error)));
+    await this.#registrations.idle();
     if (failed.length > 0) throw failed[0];
     this.#removeHandler = informer.addHandler({
       added: (node) => this.#see(node),
@@ -105,8 +108,10 @@ export class NodeKeeper {
     this.#stopped = true;
     this.#removeHandler();
     this.#timer?.cancel();
-    this.#tasks.clear();
-    await this.#tasks.idle();
+    for (const tasks of [this.#registrations, this.#heartbeats]) {
+      tasks.clear();
+      await tasks.idle();
+    }
   }
 
   async #register(node: KeptNode): Promise<void> {
@@ -159,7 +164,7 @@ export class NodeKeeper {
   #queueReport(node: KeptNode): void {
     if (node.reporting) return;
     node.reporting = true;
-    this.#tasks.add(() =>
+    this.#heartbeats.add(() =>
       this.#report(node, this.#options.informer.get({ name: node.name }))
         .catch((error: unknown) => this.#complain(node, error))
         .finally(() => {
@@ -200,7 +205,7 @@ export class NodeKeeper {
     if (this.#options.clock.now() >= node.nextStatus) this.#queueReport(node);
     if (node.renewing) return;
     node.renewing = true;
-    this.#tasks.add(() =>
+    this.#heartbeats.add(() =>
       this.#renew(node)
         .then(() => {
           this.#troubled = false;

@@ -55,6 +55,9 @@ function labelsOf(pool: NodePool, name: string): Record<string, string> {
     "kubernetes.io/hostname": name,
     "kubernetes.io/os": "linux",
     "kubernetes.io/arch": "amd64",
+    // Kubelets still set these two; the node controller adds them where they are missing, at two calls a node.
+    "beta.kubernetes.io/os": "linux",
+    "beta.kubernetes.io/arch": "amd64",
     ...(gpu && {
       "nvidia.com/gpu.present": "true",
       "nvidia.com/gpu.product": gpu.product,
