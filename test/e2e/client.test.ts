@@ -1,4 +1,8 @@
 /** Every verb and subresource of the client, once, against a real API server. */
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import {
   ApiError,
   type Client,
@@ -458,6 +462,21 @@ describe("discovery", () => {
     };
     expect(await discover(plain)).toEqual(await discover(client));
   });
+});
+
+it("the example of docs/kube-client.md runs", async () => {
+  const [, example = ""] = /```js\n(.*?)```/s.exec(readFileSync("docs/kube-client.md", "utf8")) ?? [];
+  // Inside the repository, so that its import resolves as a user's does.
+  const folder = join(import.meta.dirname, "../../node_modules/.fleetwright");
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, "kube-client-example.mjs");
+  writeFileSync(file, example);
+  const env = { ...process.env, KUBECONFIG: controlPlane.kubeconfigPath };
+  const { stdout } = await promisify(execFile)(process.execPath, [file], { env });
+  expect(stdout).toContain('conflict with "example"');
+  expect(stdout).toContain("there is settings");
+  expect(stdout).toContain("now { colour: 'green', size: '8' }");
+  expect(stdout).toContain("true NotFound");
 });
 
 describe("a server that restarts", () => {

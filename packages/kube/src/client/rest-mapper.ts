@@ -99,10 +99,8 @@ function matchWord(discovery: Discovery, word: string): DiscoveredResource | und
   const all = resources(discovery);
   for (const reading of readings(word)) {
     const name = reading.name.toLowerCase();
-    const inGroup = all.filter(
-      (item) =>
-        (reading.version === undefined || item.version === reading.version) && groupMatches(item, reading.group),
-    );
+    const ofVersion = all.filter((item) => reading.version === undefined || item.version === reading.version);
+    const inGroup = inNamedGroup(ofVersion, reading.group);
     const found =
       inGroup.find((item) => item.plural === name) ??
       inGroup.find((item) => item.singular === name || item.kind.toLowerCase() === name) ??
@@ -112,9 +110,13 @@ function matchWord(discovery: Discovery, word: string): DiscoveredResource | und
   return undefined;
 }
 
-/** A group may be shortened to its beginning (`bizrq.fleetwright`), as kubectl allows. */
-const groupMatches = (item: DiscoveredResource, group: string | undefined): boolean =>
-  group === undefined || item.group === group || (group !== "" && item.group.startsWith(group));
+/** A group may be shortened to its beginning (`bizrq.fleetwright`), as kubectl allows; a whole name goes first. */
+function inNamedGroup(items: readonly DiscoveredResource[], group: string | undefined): readonly DiscoveredResource[] {
+  if (group === undefined) return items;
+  const exact = items.filter((item) => item.group === group);
+  if (exact.length > 0 || group === "") return exact;
+  return items.filter((item) => item.group.startsWith(group));
+}
 
 function unknownWord(word: string, discovery: Discovery): FleetwrightError {
   const missing = discovery.unavailable.length === 0 ? "" : ` (${discovery.unavailable.join(", ")} did not answer)`;
