@@ -227,7 +227,7 @@ describe("any pod", () => {
     lateMs: fc.integer({ min: 0, max: 5000 }),
   });
 
-  it("never writes the same state twice, never waits for the past, and once finished stays so", () => {
+  it("sees what it wrote, never waits for the past, and once finished stays so", () => {
     fc.assert(
       fc.property(parts, (wish) => {
         const annotations = Object.fromEntries(
@@ -244,20 +244,21 @@ describe("any pod", () => {
           },
         });
         let now = start;
+        const wrong: string[] = [];
         for (let count = 0; count < 30; count++) {
           const step = stepOf(current, now);
-          if (step.kind === "rest") return;
+          if (step.kind === "rest") break;
           if (step.kind === "wait") {
-            expect(step.until).toBeGreaterThan(now);
+            if (step.until <= now) wrong.push(`waits for ${step.until} at ${now}`);
             // Timers fire late.
             now = step.until + wish.lateMs;
           } else if (step.kind === "status") {
-            expect(isFinished(current)).toBe(false);
+            if (isFinished(current)) wrong.push("goes on after its end");
             current = written(current, step.status);
-            expect(covers(current.status, step.status)).toBe(true);
-            expect(stepOf(current, now)).not.toEqual(step);
+            if (!covers(current.status, step.status)) wrong.push("does not see what it wrote");
           }
         }
+        expect(wrong).toEqual([]);
       }),
     );
   });
