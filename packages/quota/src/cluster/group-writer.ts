@@ -28,8 +28,8 @@ export interface GroupStore {
   write(object: BizGroupResourceQuota, signal: AbortSignal): Promise<BizGroupResourceQuota>;
   /** From the caches. */
   view(group: string): GroupView;
-  /** From live lists where the caches may be behind; at least as new as `seen`, which was read before. */
-  liveView(group: string, seen: Ledger["seen"], signal: AbortSignal): Promise<GroupView>;
+  /** From live lists where the caches may be behind; at least as new as all that the ledger, which was read before, has seen. */
+  liveView(group: string, ledger: Ledger, signal: AbortSignal): Promise<GroupView>;
   /** For messages only. */
   context(group: string): GroupContext;
 }
@@ -215,7 +215,7 @@ export class GroupWriter {
     }
     if (state && evaluation?.findings.some(needsLiveView)) {
       // The lists must be newer than the ledger that they are compared with.
-      const view = await store.liveView(this.#group, state.ledger.seen, signal);
+      const view = await store.liveView(this.#group, state.ledger, signal);
       evaluation = this.#evaluate(state, batch, view);
       if (!evaluation.fresh) return false;
     }

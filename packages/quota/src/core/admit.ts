@@ -148,16 +148,20 @@ function evaluate(ledger: Ledger, request: ChargeRequest, context: AdmitContext)
   return { verdict: allowed, need, hold: { uid, kind, namespace, name, base, at: context.now, charge: after } };
 }
 
+/**
+ * Keys at which the change raises what the object uses, and with which the group would use more than it may. A key without need counts too: an
+ * older hold may have kept the room, and `hard` may have been lowered since.
+ */
 function lacksOf(ledger: Ledger, need: Amounts, hard: Amounts, asked: Amounts): readonly Lack[] {
   const lacks: Lack[] = [];
-  for (const [key, amount] of need) {
+  for (const [key, raise] of asked) {
     const limit = hard.get(key);
     const used = usedOf(ledger, key);
-    // An object that was counted less than it used to be is no reason to refuse a change that does not raise this key.
-    if (limit === undefined || used + amount <= limit || !asked.has(key)) continue;
+    const amount = need.get(key) ?? 0n;
+    if (limit === undefined || used + amount <= limit) continue;
     const left = limit > used ? limit - used : 0n;
     const usedBySelf = ledger.self.get(key) ?? 0n;
-    lacks.push({ key, needs: amount, left, hard: limit, usedBySelf, granted: used - usedBySelf });
+    lacks.push({ key, needs: amount > 0n ? amount : raise, left, hard: limit, usedBySelf, granted: used - usedBySelf });
   }
   return lacks;
 }

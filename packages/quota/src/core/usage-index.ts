@@ -87,6 +87,11 @@ export class UsageIndex {
     });
   }
 
+  /** Takes in an entry of another index. */
+  adopt(entry: Entry): void {
+    this.#put(entry);
+  }
+
   /**
    * Forgets an object that was deleted or no longer names a group: a watch by label can't tell which.
    *

@@ -33,7 +33,8 @@ const hardCpus = (group: BizGroupResourceQuota | undefined): number => Number(gr
  *
  * Over-admission: an object that is stored with more than before must fit, with all that exists at that moment, into a `hard` that held at some
  * time between its request and its storage. Wrong refusal: during the request there was no moment at which it would not have fitted. Deleted
- * objects count until every replica's cache has shown their deletion, and changes that were admitted and never stored until their hold has expired:
+ * objects count until every replica's cache has shown their deletion (a replica that starts later never sees it: then until their hold has
+ * expired), and changes that were admitted and never stored until their hold has expired:
  * that is what the ledger promises.
  */
 export class Oracle {
@@ -43,6 +44,9 @@ export class Oracle {
   readonly #world: World;
   readonly #time: VirtualTime;
   readonly #slowestVersion: (kind: string) => number;
+  readonly #holdExpiryMs: number;
+  /** When the youngest replica started. */
+  replicaStartedAt = 0;
   readonly #history = new Map<string, Moment[]>();
   /** Deleted or moved objects that some cache still shows: group, CPUs, and the version at which it was over. */
   #lingering: {
@@ -51,13 +55,16 @@ export class Oracle {
     readonly kind: string;
     readonly cpus: number;
     readonly version: number;
+    readonly at: number;
   }[] = [];
   #known = new Map<
     string,
     { readonly group: string; readonly uid: string; readonly kind: string; readonly cpus: number }
   >();
 
-  constructor(world: World, time: VirtualTime, slowestVersion: (kind: string) => number) {
+  /** @param holdExpiryMs how long a hold may last, with the time that the reconciler takes */
+  constructor(world: World, time: VirtualTime, slowestVersion: (kind: string) => number, holdExpiryMs: number) {
+    this.#holdExpiryMs = holdExpiryMs;
     this.#world = world;
     this.#time = time;
     this.#slowestVersion = slowestVersion;
@@ -95,11 +102,17 @@ export class Oracle {
     for (const [uid, before] of this.#known) {
       const now = existing.get(uid);
       if (now && now.group === before.group && now.cpus >= before.cpus) continue;
-      this.#lingering.push({ ...before, version: this.#world.revision });
+      this.#lingering.push({ ...before, version: this.#world.revision, at: this.#time.now() });
     }
     this.#known = existing;
-    this.#lingering = this.#lingering.filter((each) => this.#slowestVersion(each.kind) < each.version);
     const at = this.#time.now();
+    // A replica that starts after an object has gone can't tell whether its hold is of the past or of the future.
+    this.#lingering = this.#lingering.filter(
+      (each) => this.#slowestVersion(each.kind) < each.version || at < each.at + this.#holdExpiryMs,
+    );
+    const lingering = this.#lingering.filter(
+      (each) => this.#slowestVersion(each.kind) < each.version || this.replicaStartedAt > each.at,
+    );
     this.#attempts = this.#attempts.filter((attempt) => attempt.endsAt > at);
     for (const group of this.#world.list(groupKindName)) {
       const name = group.metadata.name ?? "";
@@ -108,7 +121,7 @@ export class Oracle {
         byObject.set(uid, Math.max(byObject.get(uid) ?? 0, cpus));
       };
       for (const each of existing.values()) if (each.group === name) take(each.uid, each.cpus);
-      for (const each of this.#lingering) if (each.group === name) take(each.uid, each.cpus);
+      for (const each of lingering) if (each.group === name) take(each.uid, each.cpus);
       for (const each of this.#attempts) if (each.group === name && !each.dryRun) take(each.uid, each.after);
       let occupied = 0;
       for (const cpus of byObject.values()) occupied += cpus;

@@ -5,6 +5,7 @@ import { defaultBounds } from "../core/admit.ts";
 import { expiredHolds, isReleased } from "../core/expiry.ts";
 import { readGroup } from "../core/group-state.ts";
 import type { GroupView } from "../core/group-view.ts";
+import { mergedView, type Listed } from "../core/merged-view.ts";
 import type { Hold } from "../core/ledger.ts";
 import { groupOf } from "../core/ownership.ts";
 import { noDefaults } from "../core/pod-template.ts";
@@ -107,19 +108,20 @@ export class Replica {
           }
         }),
       view: (group) => this.#view(group),
-      liveView: async (group) => {
+      liveView: async (group, ledger) => {
         if (mutation === "refuse-from-cache") return this.#view(group);
-        const listed = new UsageIndex([deployments, jobs], () => noDefaults);
-        const versions = new Map<string, string>();
+        const listed = new Map<string, Listed>();
         // Each kind is listed at a time of its own, as on a real server.
         for (const kind of kindNames) {
-          await this.#call(() => {
-            for (const object of world.list(kind)) if (groupNamedBy(kind, object) === group) put(listed, kind, object);
-            versions.set(kind, String(world.revision));
-          });
+          const list = await this.#call(() => ({
+            objects: world.list(kind).filter((object) => groupNamedBy(kind, object) === group),
+            version: String(world.revision),
+          }));
+          listed.set(kind, list);
         }
-        const view = listed.view(group, (kind) => versions.get(kind) ?? "");
-        return { ...view, sighting: (kind, uid) => view.sighting(kind, uid) ?? this.#index.sighting(uid) };
+        const cached = { index: this.#index, versionOf: (kind: string) => String(this.#versions.get(kind) ?? "") };
+        const fresh = new UsageIndex([deployments, jobs], () => noDefaults);
+        return mergedView(group, ledger, cached, fresh, new Map(Object.entries(simKinds)), listed);
       },
       context: () => noContext,
     };

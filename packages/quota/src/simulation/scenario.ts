@@ -29,6 +29,8 @@ export interface ScenarioResult {
 }
 
 const holdLifeMs = 5_000;
+/** The leader comes to a group every half second at worst, with slow calls. */
+const holdExpiryMs = holdLifeMs + 6_000;
 /** Longest time from our yes to the storage; shorter than a hold lives, as the API server's request timeout is. */
 const slowestStoreMs = 2_500;
 
@@ -54,9 +56,8 @@ class Scenario {
   constructor(options: ScenarioOptions) {
     this.#options = options;
     this.#random = seededRandom(options.seed);
-    this.#oracle = new Oracle(this.#world, this.#time, (kind) =>
-      Math.min(...this.#replicas.map((replica) => replica.version(kind))),
-    );
+    const slowest = (kind: string): number => Math.min(...this.#replicas.map((replica) => replica.version(kind)));
+    this.#oracle = new Oracle(this.#world, this.#time, slowest, holdExpiryMs);
     this.#putGroup("root", "", 24);
     this.#putGroup("a", "root", 7);
     this.#putGroup("b", "root", 5);
@@ -117,6 +118,7 @@ class Scenario {
     const { mutation } = this.#options;
     const replica = new Replica({ world: this.#world, time: this.#time, random: this.#random, holdLifeMs, mutation });
     this.#replicas.push(replica);
+    this.#oracle.replicaStartedAt = this.#time.now();
     this.#calls.set(replica, new Set());
   }
 
@@ -215,8 +217,7 @@ class Scenario {
     };
     this.#oracle.begin(attempt);
     const expires = (): void => {
-      // The leader looks at a group every half second at worst, with slow calls; whatever is left then is a leak.
-      attempt.endsAt = this.#time.now() + holdLifeMs + 6_000;
+      attempt.endsAt = this.#time.now() + holdExpiryMs;
     };
     try {
       await this.#sleep(this.#random.next() * 5);
