@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import { FleetwrightError } from "@fleetwright/kube";
 import { generateCrds } from "./generate-crds.ts";
 import { generateKubeTypes } from "./generate-kube-types.ts";
+import { generatePatchKeys } from "./generate-patch-keys.ts";
 
 interface Generator {
   readonly name: string;
@@ -22,6 +23,11 @@ const generators: readonly Generator[] = [
     name: "kube-types",
     owns: { folder: "packages/kube/src/builtin", ending: ".generated.ts" },
     files: generateKubeTypes,
+  },
+  {
+    name: "patch-keys",
+    owns: { folder: "packages/kube/src/patch", ending: ".generated.ts" },
+    files: generatePatchKeys,
   },
 ];
 

@@ -1,0 +1,40 @@
+import { createClient, discover, type Discovery } from "@fleetwright/kube";
+import { startControlPlane } from "@fleetwright/lab";
+import type { Schema } from "./kube-types.ts";
+
+/** What an API server says about its own kinds. */
+export interface ServerSchemas {
+  readonly discovery: Discovery;
+  /** By their full name (`io.k8s.api.apps.v1.Deployment`). */
+  readonly schemas: ReadonlyMap<string, Schema>;
+}
+
+let read: Promise<ServerSchemas> | undefined;
+
+/** Starts a real API server and asks it; generators of one run share the answer. */
+export function serverSchemas(): Promise<ServerSchemas> {
+  read ??= readSchemas();
+  return read;
+}
+
+async function readSchemas(): Promise<ServerSchemas> {
+  const controlPlane = await startControlPlane();
+  const client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
+  try {
+    const discovery = await discover(client);
+    const schemas = new Map<string, Schema>();
+    for (const { name, versions } of discovery.groups) {
+      for (const { version } of versions) {
+        const path = name === "" ? `/openapi/v3/api/${version}` : `/openapi/v3/apis/${name}/${version}`;
+        const document = (await client.raw("GET", path)) as {
+          readonly components?: { readonly schemas?: Readonly<Record<string, Schema>> };
+        };
+        for (const [id, schema] of Object.entries(document.components?.schemas ?? {})) schemas.set(id, schema);
+      }
+    }
+    return { discovery, schemas };
+  } finally {
+    await client.close();
+    await controlPlane.stop();
+  }
+}
