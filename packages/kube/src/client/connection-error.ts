@@ -80,6 +80,18 @@ function knownFailure(error: Error): ConnectionFailure | undefined {
       advice: "use a name that the certificate has, or set tls-server-name in the kubeconfig",
     };
   }
+  if (code === "ERR_OSSL_X509_KEY_VALUES_MISMATCH") {
+    return {
+      problem: "client-key does not belong to client-certificate",
+      advice: "put the pair together again in the kubeconfig",
+    };
+  }
+  if (code.startsWith("ERR_OSSL_")) {
+    return {
+      problem: `a certificate or key cannot be read (${oneLine(error.message)})`,
+      advice: "certificate-authority, client-certificate and client-key of the kubeconfig must be PEM",
+    };
+  }
   if (/^ERR_SSL_.*ALERT.*(CERTIFICATE|CA)/.test(code)) return clientCertificateRefused;
   const proxy = /Proxy response \((\d+)\)/.exec(error.message)?.[1];
   if (proxy !== undefined) {

@@ -30,8 +30,10 @@ export interface ConnectionPool {
   readonly calls: Dispatcher;
   /** Unbounded: one watch, one connection, so that a hundred idle watches never starve a call. */
   readonly watches: Dispatcher;
-  /** No new exchanges; resolves when those in flight are over. */
-  drain(): Promise<void>;
+  /** Says that an exchange begins; the function that comes back must be called when it is over. */
+  hold(): () => void;
+  /** Ends the connections once no exchange is held; `then` is called after that. */
+  retire(then: () => void): void;
   /** Breaks those in flight. */
   destroy(error: Error): Promise<void>;
 }
@@ -46,15 +48,30 @@ const keepAliveTimeoutMs = 60_000;
 export function createConnectionPool(settings: PoolSettings): ConnectionPool {
   const calls = createDispatcher(settings, settings.connections);
   const watches = createDispatcher(settings, null);
+  let held = 0;
+  let onIdle: (() => void) | undefined;
+  const destroy = async (error: Error): Promise<void> => {
+    await Promise.all([calls.destroy(error), watches.destroy(error)]);
+  };
   return {
     calls,
     watches,
-    async drain() {
-      await Promise.all([calls.close(), watches.close()]);
+    hold() {
+      held++;
+      return () => {
+        held--;
+        if (held === 0) onIdle?.();
+      };
     },
-    async destroy(error) {
-      await Promise.all([calls.destroy(error), watches.destroy(error)]);
+    // Not undici's own close(): an Agent that is closing forgets its connections, and cannot be destroyed any more.
+    retire(then) {
+      onIdle = () => {
+        onIdle = undefined;
+        void destroy(new Error("retired")).finally(then);
+      };
+      if (held === 0) onIdle();
     },
+    destroy,
   };
 }
 

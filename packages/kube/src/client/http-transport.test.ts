@@ -242,6 +242,31 @@ describe("credentials", () => {
     await transport.close();
   });
 
+  it("that fail to be renewed fail the call, and free its connection", async () => {
+    let refuse = true;
+    await using server = await serve((_request, response) => answerJson(response, {}, refuse ? 401 : 200));
+    const credentials: Credentials = {
+      current: async () => ({ headers: {} }),
+      renew: async () => Promise.reject(new Error("no more")),
+    };
+    const transport = createHttpTransport({ server: server.url, credentials, connections: 1 });
+    expect((await rejection(transport(get("/")))).message).toBe("no more");
+    refuse = false;
+    expect(await text(transport, get("/"))).toBe("{}");
+    expect(server.connections()).toBe(1);
+    await transport.close();
+  });
+
+  it("that are slow to come do not keep a call past its abort", async () => {
+    const hanging: Credentials = { current: () => new Promise(() => undefined), renew: async () => undefined };
+    const transport = createHttpTransport({ server: "http://127.0.0.1:1", credentials: hanging });
+    const controller = new AbortController();
+    const answer = rejection(transport(get("/"), controller.signal));
+    controller.abort(new Error("enough"));
+    expect((await answer).message).toBe("enough");
+    await transport.close();
+  });
+
   it("that cannot be renewed leave the 401 as it is, body and all", async () => {
     await using server = await serve((_request, response) => answerJson(response, { kind: "Status" }, 401));
     const transport = createHttpTransport({ server: server.url, credentials: rotating(["old"]) });
@@ -302,7 +327,10 @@ describe("TLS and proxies", () => {
   it("shows its client certificate, and a rotated one on new connections", async () => {
     const options = { ...(await serverPair(["127.0.0.1"])), ca: authority.certificate, requestCert: true };
     await using server = await serveTls(options, (request, response) =>
-      response.end((request.socket as TLSSocket).getPeerCertificate().subject.CN as string),
+      // A watch stays open; all else ends.
+      response[request.url === "/watch" ? "write" : "end"](
+        (request.socket as TLSSocket).getPeerCertificate().subject.CN as string,
+      ),
     );
     let name = "first";
     const pairs = new Map(
@@ -322,8 +350,39 @@ describe("TLS and proxies", () => {
       },
     });
     expect(await text(transport, get("/"))).toBe("first");
+    expect(server.open()).toBe(1);
+    const watch = (await transport({ ...get("/watch"), kind: "watch" })).body[Symbol.asyncIterator]();
     name = "second";
     expect(await text(transport, get("/"))).toBe("second");
+    expect(Buffer.from((await watch.next()).value as Uint8Array).toString()).toBe("first");
+    const end = rejection(watch.next());
+    await transport.close();
+    expect(await end).toBeInstanceOf(TransportError);
+  });
+
+  it("closes the connections of an earlier client certificate once nothing is in flight on them", async () => {
+    const options = { ...(await serverPair(["127.0.0.1"])), ca: authority.certificate, requestCert: true };
+    await using server = await serveTls(options, (_request, response) => response.end("ok"));
+    const pairs = await Promise.all(
+      ["first", "second"].map((commonName) => authority.issue({ usage: "client", commonName })),
+    );
+    let index = 0;
+    const transport = createHttpTransport({
+      server: server.url,
+      tls: { ca: authority.certificate },
+      credentials: {
+        async current() {
+          const { certificate = "", key = "" } = pairs[index] ?? {};
+          return { headers: {}, clientCertificate: { cert: certificate, key } };
+        },
+        renew: async () => undefined,
+      },
+    });
+    await text(transport, get("/"));
+    index = 1;
+    await text(transport, get("/"));
+    await expect.poll(() => server.open()).toBe(1);
+    expect(server.connections()).toBe(2);
     await transport.close();
   });
 
@@ -361,6 +420,32 @@ describe("TLS and proxies", () => {
     );
     await transport.close();
   });
+});
+
+it("says which of certificate and key is wrong", async () => {
+  await using server = await serve((_request, response) => response.end());
+  const url = server.url.replace("http:", "https:");
+  const withPair = async (cert: string, key: string): Promise<string> => {
+    const transport = createHttpTransport({
+      server: url,
+      credentials: {
+        current: async () => ({ headers: {}, clientCertificate: { cert, key } }),
+        renew: async () => undefined,
+      },
+    });
+    const { message } = await rejection(transport(get("/")));
+    await transport.close();
+    return message;
+  };
+  const authority = await createCertificateAuthority({ clock: systemClock, commonName: "test" });
+  const [one, other] = [
+    await authority.issue({ usage: "client", commonName: "one" }),
+    await authority.issue({ usage: "client", commonName: "other" }),
+  ];
+  expect(await withPair("nonsense", one.key)).toContain("client-key of the kubeconfig must be PEM");
+  expect(await withPair(one.certificate, other.key)).toContain("client-key does not belong to client-certificate");
+  // A plain server behind https.
+  expect(await withPair(one.certificate, one.key)).toContain("the server does not speak TLS there");
 });
 
 it("says that nobody listens there", async () => {

@@ -5,6 +5,7 @@ import { discard, gunzip } from "./body.ts";
 import { connectionFailure } from "./connection-error.ts";
 import { type ConnectionPool, createConnectionPool, type TlsSettings } from "./connection-pool.ts";
 import { type Credential, type Credentials, noCredentials } from "./credentials.ts";
+import { abortable } from "./deadline.ts";
 import { tokenBucket } from "./rate-limit.ts";
 import type { TransportRequest, TransportResponse } from "./transport.ts";
 
@@ -51,14 +52,21 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
   const credentials = options.credentials ?? noCredentials;
   const limit = options.qps === undefined ? undefined : tokenBucket({ qps: options.qps, burst: options.burst, clock });
   let pool: { readonly connections: ConnectionPool; readonly identity: string } | undefined;
+  /** Of earlier client certificates, with exchanges still in flight. */
+  const draining = new Set<ConnectionPool>();
   let closed = false;
+
+  const retire = (connections: ConnectionPool): void => {
+    draining.add(connections);
+    connections.retire(() => draining.delete(connections));
+  };
 
   /** A new client certificate needs new connections; the old ones end with the calls that they carry. */
   const poolFor = (credential: Credential): ConnectionPool => {
     const certificate = credential.clientCertificate;
     const identity = certificate === undefined ? "" : `${certificate.cert}\n${certificate.key}`;
     if (pool?.identity === identity) return pool.connections;
-    pool?.connections.drain().catch(() => undefined);
+    if (pool) retire(pool.connections);
     const connections = createConnectionPool({
       tls: { ...options.tls, clientCertificate: certificate },
       proxyUrl: options.proxyUrl,
@@ -77,8 +85,10 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     const what = `${request.method} ${server.origin}${prefix}${request.path}`;
     for (let attempt = 0; ; attempt++) {
       if (closed) throw new TransportError(`${what}: the client is closed`);
+      const connections = poolFor(credential);
+      const release = connections.hold();
       try {
-        const dispatcher = request.kind === "watch" ? poolFor(credential).watches : poolFor(credential).calls;
+        const dispatcher = request.kind === "watch" ? connections.watches : connections.calls;
         // An await in `try` on purpose: what fails here failed before an answer.
         const response = await dispatcher.request({
           origin: server.origin,
@@ -89,6 +99,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
           signal: signal ?? null,
           responseHeaders: null,
         });
+        response.body.once("close", release);
         const headers = flatten(response.headers);
         const raw = guarded(response.body, what, signal);
         return {
@@ -97,6 +108,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
           body: headers["content-encoding"] === "gzip" ? guardedBody(gunzip(raw), what, signal) : raw,
         };
       } catch (error) {
+        release();
         if (signal?.aborted) throw signal.reason;
         if (error instanceof FleetwrightError) throw error;
         if (attempt === 0 && request.method === "GET" && isBrokenConnection(error)) continue;
@@ -108,10 +120,17 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
   const send = async (request: TransportRequest, signal?: AbortSignal): Promise<TransportResponse> => {
     signal?.throwIfAborted();
     if (request.kind !== "watch") await limit?.take(signal);
-    const credential = await credentials.current(signal);
+    // A plugin may hang, or wait for a person: that is no reason to miss the caller's deadline.
+    const credential = await abortable(credentials.current(signal), signal);
     const response = await exchange(request, credential, signal);
     if (response.status !== 401) return response;
-    const renewed = await credentials.renew(credential, signal);
+    let renewed: Credential | undefined;
+    try {
+      renewed = await abortable(credentials.renew(credential, signal), signal);
+    } catch (error) {
+      await discard(response.body);
+      throw error;
+    }
     if (renewed === undefined) return response;
     await discard(response.body);
     return exchange(request, renewed, signal);
@@ -120,7 +139,8 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
   return Object.assign(send, {
     async close() {
       closed = true;
-      await pool?.connections.destroy(new TransportError("the client was closed"));
+      const all = [...draining, ...(pool ? [pool.connections] : [])];
+      await Promise.all(all.map((connections) => connections.destroy(new TransportError("the client was closed"))));
     },
   });
 }
