@@ -223,8 +223,10 @@ export class GroupWriter {
       this.#answerUnknown(batch);
       return true;
     }
-    this.#current = state.object;
     const written = this.#toWrite(state, batch, evaluation);
+    // Nothing to say about a state that another replica may have overtaken says nothing.
+    if (!written && !live && batch.some(({ job }) => job.kind === "recompute")) return false;
+    this.#current = state.object;
     if (written) {
       try {
         this.#current = await store.write(written, signal);
@@ -319,7 +321,11 @@ function needsLiveState(batch: readonly Waiting[], evaluation: Evaluation): bool
     if (finding === undefined) return false;
     if (!("allowed" in finding) || !finding.allowed) return true;
     const job = batch[index]?.job;
-    return !evaluation.charged && (job?.kind === "close" || (job?.kind === "charge" && job.request.dryRun === true));
+    if (evaluation.charged) return false;
+    return (
+      job?.kind === "close" ||
+      (job?.kind === "charge" && (job.request.dryRun === true || job.request.childGroup === true))
+    );
   });
 }
 

@@ -131,7 +131,9 @@ function evaluate(ledger: Ledger, request: ChargeRequest, context: AdmitContext)
         quotaErrors.group,
         `bizrq "${request.name}": spec.hard lacks ${missing.join(", ")}, which its parent "${group}" limits: a child names at least its parent's keys`,
       );
-    if (!rises && request.base !== "") return { verdict: allowed, need: new Map() };
+    // A key that the child no longer names must be known to whoever adds it to the parent: only a write makes it so.
+    const dropsKeys = [...request.before.keys()].some((key) => !request.after.has(key));
+    if (!rises && request.base !== "" && !dropsKeys) return { verdict: allowed, need: new Map() };
   }
   const unspecified = [...(request.unspecified ?? [])].filter(([key]) => hard.has(key));
   if (unspecified.length > 0) {

@@ -1,6 +1,5 @@
 import { groupLabel } from "@fleetwright/api";
-import type { KubeObject, OwnerReference } from "@fleetwright/kube";
-import { selects } from "./selector-match.ts";
+import { matchesLabels, selectorOf, type KubeObject, type LabelSelector, type OwnerReference } from "@fleetwright/kube";
 import type { WorkloadKind } from "./workload-kind.ts";
 
 /** An object with the way to read it. */
@@ -32,8 +31,14 @@ export function owns(owner: Workload, child: Workload): boolean {
   if (!child.kind.owners.some(({ group, kind }) => group === resource.group && kind === resource.kind)) return false;
   if (owner.object.metadata.namespace !== child.object.metadata.namespace) return false;
   const selector = owner.kind.selector?.(owner.object);
-  return selector === undefined || selects(selector, child.object.metadata.labels ?? {});
+  return (
+    selector === undefined || (!isEmpty(selector) && matchesLabels(selectorOf(selector), child.object.metadata.labels))
+  );
 }
+
+/** Whoever selects everything owns everything by mistake. */
+const isEmpty = (selector: LabelSelector): boolean =>
+  Object.keys(selector.matchLabels ?? {}).length + (selector.matchExpressions ?? []).length === 0;
 
 const isDone = ({ kind, object }: Workload): boolean =>
   object.metadata.deletionTimestamp !== undefined || kind.finished?.(object) === true;

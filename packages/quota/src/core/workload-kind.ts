@@ -1,16 +1,6 @@
-import type { KubeObject, Resource } from "@fleetwright/kube";
+import type { KubeObject, LabelSelector, Resource } from "@fleetwright/kube";
 import { parseAmount } from "./amounts.ts";
 import type { ClaimSpec, Container, PodSpec, PodTemplate } from "./pod-template.ts";
-
-/** `metav1.LabelSelector`. */
-export interface LabelSelector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key: string;
-    readonly operator: string;
-    readonly values?: readonly string[];
-  }[];
-}
 
 /** How quota reads a kind of workload. A plug-in for another kind (Argo Rollout, TFJob) is one more of these. */
 export interface WorkloadKind {
