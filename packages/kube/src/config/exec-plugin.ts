@@ -6,7 +6,7 @@ import { FleetwrightError } from "../core/errors.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 
 /** What a plugin printed and how it ended. */
-export interface PluginResult {
+interface PluginResult {
   /** `null` when it was ended by a signal. */
   readonly exitCode: number | null;
   readonly stdout: string;
@@ -34,7 +34,7 @@ export interface ExecPluginOptions {
 }
 
 /** The code of every failure of a credential plugin. */
-export const execPluginErrorCode = "FW_EXEC_PLUGIN";
+const execPluginErrorCode = "FW_EXEC_PLUGIN";
 
 /**
  * Credentials that a program prints (`ExecCredential` of `client.authentication.k8s.io`). It runs when they are first

@@ -46,7 +46,7 @@ export interface KubeconfigUser {
   readonly authProvider?: string;
 }
 
-export interface KubeconfigContext {
+interface KubeconfigContext {
   readonly cluster: string;
   readonly user: string;
   readonly namespace?: string;
@@ -195,8 +195,9 @@ function named<T>(root: Fields, list: string, entry: string, read: (fields: Fiel
     const name = item.required("name");
     const fields = item.child(entry);
     if (fields === undefined) throw item.error(entry, `${list} entry ${JSON.stringify(name)} lacks ${entry}; add it`);
-    // In one file, too, the first of a name wins.
-    if (!entries.has(name)) entries.set(name, read(fields));
+    // kubectl refuses this too; only between files does the first win.
+    if (entries.has(name)) throw item.error("name", `${list} has two entries ${JSON.stringify(name)}; remove one`);
+    entries.set(name, read(fields));
   }
   return entries;
 }

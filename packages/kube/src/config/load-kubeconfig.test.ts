@@ -287,6 +287,11 @@ describe("errors that name the place", () => {
     ["an entry without a name", "users:\n  - user: {}\n", /line 2, column 5: users\[0\] lacks name; add it$/],
     ["an entry without its body", "users:\n  - name: u\n", /line 2, column 5: users entry "u" lacks user; add it$/],
     [
+      "two entries of a name",
+      "users:\n  - {name: u, user: {}}\n  - {name: u, user: {}}\n",
+      /line 3, column 12: users has two entries "u"; remove one$/,
+    ],
+    [
       "a token that is a number",
       "users:\n  - name: u\n    user:\n      token: 12345\n",
       /line 4, column 14: token must be a string, not the number 12345; quote it$/,
