@@ -1,5 +1,6 @@
 import { dirname, isAbsolute, join } from "node:path";
-import { parseYamlFile, type YamlFile } from "./yaml-file.ts";
+import { parseYamlFile } from "./yaml-file.ts";
+import { YamlFields } from "./yaml-fields.ts";
 
 /** An entry of `clusters`. Paths are absolute. */
 export interface KubeconfigCluster {
@@ -68,7 +69,7 @@ export interface Kubeconfig {
  */
 export function parseKubeconfig(text: string, path: string): Kubeconfig {
   const file = parseYamlFile(text, `kubeconfig ${JSON.stringify(path)}`);
-  const root = new Fields(file, file.value ?? {}, []);
+  const root = new YamlFields(file, file.value ?? {}, []);
   const folder = dirname(path);
   return {
     currentContext: root.text("current-context") ?? "",
@@ -92,104 +93,7 @@ export function mergeKubeconfigs(configs: readonly Kubeconfig[]): Kubeconfig {
   };
 }
 
-/** Typed reading of one mapping of the file. */
-class Fields {
-  readonly #file: YamlFile;
-  readonly #record: Readonly<Record<string, unknown>>;
-  readonly #path: readonly (string | number)[];
-
-  constructor(file: YamlFile, value: unknown, path: readonly (string | number)[]) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw file.error(path, `${nameOf(path)} must be a mapping, not ${kindOf(value)}`);
-    }
-    this.#file = file;
-    this.#record = value as Record<string, unknown>;
-    this.#path = path;
-  }
-
-  error(key: string, message: string): Error {
-    return this.#file.error([...this.#path, key], message);
-  }
-
-  text(key: string): string | undefined {
-    const value = this.#record[key];
-    if (value === undefined || value === null || value === "") return undefined;
-    if (typeof value !== "string") throw this.error(key, `${key} must be a string, not ${kindOf(value)}; quote it`);
-    return value;
-  }
-
-  required(key: string): string {
-    const value = this.text(key);
-    if (value === undefined) throw this.error(key, `${nameOf(this.#path)} lacks ${key}; add it`);
-    return value;
-  }
-
-  flag(key: string): boolean | undefined {
-    const value = this.#record[key];
-    if (value === undefined || value === null) return undefined;
-    if (typeof value !== "boolean") throw this.error(key, `${key} must be true or false, not ${kindOf(value)}`);
-    return value;
-  }
-
-  /** Text made absolute against the file's folder. */
-  path(key: string, folder: string): string | undefined {
-    const value = this.text(key);
-    return value === undefined || isAbsolute(value) ? value : join(folder, value);
-  }
-
-  texts(key: string): readonly string[] | undefined {
-    return this.#array(key)?.map((value, index) => {
-      if (typeof value === "string") return value;
-      throw this.#file.error(
-        [...this.#path, key, index],
-        `${key}[${index}] must be a string, not ${kindOf(value)}; quote it`,
-      );
-    });
-  }
-
-  list(key: string): readonly Fields[] {
-    return (this.#array(key) ?? []).map((value, index) => new Fields(this.#file, value, [...this.#path, key, index]));
-  }
-
-  child(key: string): Fields | undefined {
-    const value = this.#record[key];
-    return value === undefined || value === null ? undefined : new Fields(this.#file, value, [...this.#path, key]);
-  }
-
-  keys(): readonly string[] {
-    return Object.keys(this.#record);
-  }
-
-  raw(key: string): unknown {
-    return this.#record[key];
-  }
-
-  #array(key: string): readonly unknown[] | undefined {
-    const value = this.#record[key];
-    if (value === undefined || value === null) return undefined;
-    if (!Array.isArray(value)) throw this.error(key, `${key} must be a list, not ${kindOf(value)}`);
-    return value;
-  }
-}
-
-const nameOf = (path: readonly (string | number)[]): string =>
-  path.length === 0
-    ? "the file"
-    : path
-        .map((part) => (typeof part === "number" ? `[${part}]` : part))
-        .join(".")
-        .replaceAll(".[", "[");
-
-const kindOf = (value: unknown): string =>
-  value === null
-    ? "nothing"
-    : Array.isArray(value)
-      ? "a list"
-      : typeof value === "object"
-        ? "a mapping"
-        : `the ${typeof value} ${JSON.stringify(value)}`;
-
-function named<T>(root: Fields, list: string, entry: string, read: (fields: Fields) => T): Map<string, T> {
+function named<T>(root: YamlFields, list: string, entry: string, read: (fields: YamlFields) => T): Map<string, T> {
   const entries = new Map<string, T>();
   for (const item of root.list(list)) {
     const name = item.required("name");
@@ -206,7 +110,7 @@ function named<T>(root: Fields, list: string, entry: string, read: (fields: Fiel
 const present = <T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
 
-function clusterOf(fields: Fields, folder: string): KubeconfigCluster {
+function clusterOf(fields: YamlFields, folder: string): KubeconfigCluster {
   const exec = fields.list("extensions").find((item) => item.text("name") === "client.authentication.k8s.io/exec");
   return present<KubeconfigCluster>({
     server: fields.text("server") ?? "",
@@ -220,7 +124,7 @@ function clusterOf(fields: Fields, folder: string): KubeconfigCluster {
   });
 }
 
-function contextOf(fields: Fields): KubeconfigContext {
+function contextOf(fields: YamlFields): KubeconfigContext {
   return present<KubeconfigContext>({
     cluster: fields.text("cluster") ?? "",
     user: fields.text("user") ?? "",
@@ -228,7 +132,7 @@ function contextOf(fields: Fields): KubeconfigContext {
   });
 }
 
-function userOf(fields: Fields, folder: string): KubeconfigUser {
+function userOf(fields: YamlFields, folder: string): KubeconfigUser {
   const extra = fields.child("as-user-extra");
   const exec = fields.child("exec");
   return present<KubeconfigUser>({
@@ -252,7 +156,7 @@ function userOf(fields: Fields, folder: string): KubeconfigUser {
 const execVersions = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"] as const;
 const interactiveModes = ["Never", "IfAvailable", "Always"] as const;
 
-function execOf(fields: Fields, folder: string): ExecConfig {
+function execOf(fields: YamlFields, folder: string): ExecConfig {
   const version = fields.required("apiVersion");
   const apiVersion = execVersions.find((known) => known === version);
   if (apiVersion === undefined) {
