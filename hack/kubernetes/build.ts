@@ -49,9 +49,17 @@ function linkerFlags(): string {
   return ["-s", "-w", ...variables].join(" ");
 }
 
-async function missing(): Promise<readonly BinaryName[]> {
+interface Inventory {
+  readonly missing: readonly BinaryName[];
+  readonly fromAssets: readonly BinaryName[];
+}
+
+async function takeInventory(): Promise<Inventory> {
   const found = await Promise.all(binaryNames.map((name) => findBinary(name)));
-  return binaryNames.filter((_, index) => found[index] === undefined);
+  return {
+    missing: binaryNames.filter((_, index) => found[index] === undefined),
+    fromAssets: binaryNames.filter((_, index) => found[index]?.from === "KUBEBUILDER_ASSETS"),
+  };
 }
 
 async function checkGo(): Promise<void> {
@@ -110,20 +118,22 @@ function runGo(args: readonly string[], name: BinaryName): Promise<void> {
 
 async function main(): Promise<void> {
   const directory = cacheDirectory();
-  if ((await missing()).length > 0) {
+  const { missing, fromAssets } = await takeInventory();
+  if (missing.length > 0) {
     await mkdir(directory, { recursive: true });
     const onWait = (): void => say("another run is building, waiting for it");
     await withLock(directory, { onWait, signal: interruption.signal }, async () => {
       // What an earlier run was killed over; nobody else builds while we hold the lock.
       for (const entry of await readdir(directory))
         if (unfinished.test(entry)) await rm(join(directory, entry), { force: true });
-      const todo = await missing();
+      const { missing: todo } = await takeInventory();
       if (todo.length > 0) await checkGo();
       for (const [index, name] of todo.entries())
         await build(name, directory, `${index + 1} of ${todo.length}, ${todo.length - index - 1} left after it`);
     });
   }
-  say(`ready in ${directory}`);
+  const assets = fromAssets.length === 0 ? "" : ` (${fromAssets.join(", ")} from KUBEBUILDER_ASSETS)`;
+  say(`ready in ${directory}${assets}`);
 }
 
 try {

@@ -12,6 +12,7 @@ export interface NodeKeeperOptions {
   readonly pools: readonly NodePool[];
   readonly concurrency: number;
   readonly renewalsPerSecond: number;
+  readonly maxRenewalIntervalMs: number;
   readonly statusIntervalMs: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -36,9 +37,10 @@ export class NodeKeeper {
   readonly #options: NodeKeeperOptions;
   readonly #kept = new Map<string, KeptNode>();
   readonly #order: KeptNode[] = [];
-  /** Apart from each other: heartbeats must not wait behind thousands of registrations. */
+  /** Apart from each other: renewals must not wait behind thousands of registrations or reports. */
   readonly #registrations: BoundedTasks;
-  readonly #heartbeats: BoundedTasks;
+  readonly #renewals: BoundedTasks;
+  readonly #reports: BoundedTasks;
   #removeHandler: () => void = () => {};
   #timer: Timer | undefined;
   #stopped = false;
@@ -47,7 +49,8 @@ export class NodeKeeper {
   constructor(options: NodeKeeperOptions) {
     this.#options = options;
     this.#registrations = new BoundedTasks(options.concurrency);
-    this.#heartbeats = new BoundedTasks(options.concurrency);
+    this.#renewals = new BoundedTasks(options.concurrency);
+    this.#reports = new BoundedTasks(Math.ceil(options.concurrency / 4));
   }
 
   get names(): readonly string[] {
@@ -108,7 +111,7 @@ export class NodeKeeper {
     this.#stopped = true;
     this.#removeHandler();
     this.#timer?.cancel();
-    for (const tasks of [this.#registrations, this.#heartbeats]) {
+    for (const tasks of [this.#registrations, this.#renewals, this.#reports]) {
       tasks.clear();
       await tasks.idle();
     }
@@ -164,7 +167,7 @@ export class NodeKeeper {
   #queueReport(node: KeptNode): void {
     if (node.reporting) return;
     node.reporting = true;
-    this.#heartbeats.add(() =>
+    this.#reports.add(() =>
       this.#report(node, this.#options.informer.get({ name: node.name }))
         .catch((error: unknown) => this.#complain(node, error))
         .finally(() => {
@@ -183,14 +186,17 @@ export class NodeKeeper {
 
   /** Goes round all nodes once per interval, a few at each tick. */
   #keepLeases(): void {
-    const { clock, renewalsPerSecond } = this.#options;
+    const { clock, renewalsPerSecond, maxRenewalIntervalMs } = this.#options;
     const tickMs = 100;
     let position = 0;
     let owed = 0;
     const tick = (): void => {
       if (this.#stopped) return;
       const count = this.#order.length;
-      owed = Math.min(count, owed + (count * tickMs) / renewalIntervalMs(count, renewalsPerSecond));
+      owed = Math.min(
+        count,
+        owed + (count * tickMs) / renewalIntervalMs(count, renewalsPerSecond, maxRenewalIntervalMs),
+      );
       for (; owed >= 1; owed--) {
         const node = this.#order[position++ % count];
         if (node) this.#visit(node);
@@ -205,7 +211,7 @@ export class NodeKeeper {
     if (this.#options.clock.now() >= node.nextStatus) this.#queueReport(node);
     if (node.renewing) return;
     node.renewing = true;
-    this.#heartbeats.add(() =>
+    this.#renewals.add(() =>
       this.#renew(node)
         .then(() => {
           this.#troubled = false;

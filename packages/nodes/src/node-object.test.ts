@@ -47,9 +47,9 @@ describe("lease renewals", () => {
     [10, 10_000],
     [1000, 10_000],
     [2000, 20_000],
-    [5000, 25_000],
-    [50_000, 25_000],
+    [5000, 35_000],
+    [50_000, 35_000],
   ])("of %i nodes come every %i ms at 100 a second", (count, expected) => {
-    expect(renewalIntervalMs(count, 100)).toBe(expected);
+    expect(renewalIntervalMs(count, 100, 35_000)).toBe(expected);
   });
 });

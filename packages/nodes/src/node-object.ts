@@ -142,9 +142,9 @@ export const podAddress = (ordinal: number): string => ipv4(0x0a00_0001 + (ordin
 const ipv4 = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join(".");
 
 /**
- * How often each lease is renewed, in milliseconds: every 10 s as kubelets do, less often when there are many nodes,
- * and never so rarely that one late renewal would make a node Unknown (which takes 50 s).
+ * How often each lease is renewed, in milliseconds: every 10 s as kubelets do, and less often when there are many nodes.
+ * Never so rarely that a renewal which is some seconds late makes a node Unknown: hence the longest interval.
  */
-export function renewalIntervalMs(nodeCount: number, renewalsPerSecond: number): number {
-  return Math.min(25_000, Math.max(10_000, (nodeCount / renewalsPerSecond) * 1000));
+export function renewalIntervalMs(nodeCount: number, renewalsPerSecond: number, longestMs: number): number {
+  return Math.min(longestMs, Math.max(10_000, (nodeCount / renewalsPerSecond) * 1000));
 }

@@ -83,7 +83,7 @@ describe("simulated nodes", () => {
       times.set(key, at);
     }
     expect(times.size).toBe(400);
-    expect(longest).toBeLessThan(30_000);
+    expect(longest).toBeLessThan(25_000);
     expect(renewals.length / 120).toBeLessThanOrEqual(20.5);
     await simulated.stop();
   });

@@ -16,8 +16,13 @@ export interface SimulatedNodesOptions {
   readonly jobRunForMs?: number;
   /** Calls in flight, for pods and for nodes each. @default 32 */
   readonly concurrency?: number;
-  /** Bound of lease renewals; with more nodes each renews less often, down to every 25 s. @default 100 */
+  /** Bound of lease renewals; with more nodes each renews less often, down to {@link maxRenewalIntervalMs}. @default 100 */
   readonly renewalsPerSecond?: number;
+  /**
+   * The longest time between two renewals of a lease, in milliseconds. The node controller gives a node up after 50 s
+   * (its `--node-monitor-grace-period`): raise both on a machine that cannot keep up. @default 35_000
+   */
+  readonly maxRenewalIntervalMs?: number;
   /** How often a node reports its unchanged status, in milliseconds. @default 300_000, the kubelet's */
   readonly statusIntervalMs?: number;
   readonly clock?: Clock;
@@ -66,6 +71,7 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
     pools,
     concurrency,
     renewalsPerSecond: options.renewalsPerSecond ?? 100,
+    maxRenewalIntervalMs: options.maxRenewalIntervalMs ?? 35_000,
     statusIntervalMs: options.statusIntervalMs ?? 300_000,
     clock,
     random,
