@@ -6,7 +6,7 @@ import { labError } from "./errors.ts";
 import { signalProcess } from "./process-identity.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** `--name value`; a list is joined with commas; `true` is a bare flag; `undefined` leaves the flag out. */
+/** `--name value`; a list is joined with commas; booleans are spelled out; `undefined` leaves the flag out. */
 export type Flags = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
 /** A process of the control plane. */

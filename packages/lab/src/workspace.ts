@@ -26,7 +26,7 @@ interface RecordedProcess extends ProcessIdentity {
 const recordFile = "processes.json";
 
 /** Below the temporary folder, one per user: keys lie in it. */
-export const workspaceRoot = (): string => join(tmpdir(), `fleetwright-lab-${process.getuid?.() ?? 0}`);
+const workspaceRoot = (): string => join(tmpdir(), `fleetwright-lab-${process.getuid?.() ?? 0}`);
 
 /** A new empty folder, owned by this process. */
 export async function createWorkspace(root: string = workspaceRoot()): Promise<Workspace> {

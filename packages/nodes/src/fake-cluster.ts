@@ -2,7 +2,7 @@ import { ApiError, keyOf, keyString } from "@fleetwright/kube";
 import type { Cache, Client, Informer, InformerHandler, KubeObject, ObjectKey, Resource } from "@fleetwright/kube";
 
 /** A call that the simulated nodes made. */
-export interface FakeCall {
+interface FakeCall {
   readonly verb: "get" | "create" | "update" | "patch" | "delete";
   readonly plural: string;
   readonly key: string;

@@ -68,7 +68,7 @@ function labelsOf(pool: NodePool, name: string): Record<string, string> {
 }
 
 /** Everything that a node says about itself. */
-export function nodeStatus(pool: NodePool, name: string, address: string, now: number): NonNullable<Node["status"]> {
+function nodeStatus(pool: NodePool, name: string, address: string, now: number): NonNullable<Node["status"]> {
   const capacity = {
     cpu: pool.cpu ?? "64",
     memory: pool.memory ?? "512Gi",
