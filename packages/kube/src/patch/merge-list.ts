@@ -124,6 +124,10 @@ export function partitioned(
   by: readonly Json[],
   mergeKey: string,
 ): { readonly named: Json[]; readonly others: Json[] } {
+  // Here the API server's own code panics, and the connection breaks.
+  if (mergeKey === "" && [...list, ...by].some((element) => typeof element === "object" && element !== null)) {
+    throw patchError("cannot order a list of objects without merge key");
+  }
   const isNamed =
     mergeKey === ""
       ? (element: Json): boolean => by.includes(element)

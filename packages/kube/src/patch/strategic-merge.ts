@@ -40,6 +40,8 @@ import { fieldOf, schemaOf, type PatchField, type PatchSchema } from "./patch-sc
  * });
  */
 export function applyStrategicMergePatch<T extends object>(schema: PatchSchema, document: T, patch: unknown): T {
+  // The server reads `null` into an empty patch.
+  if (patch === null) return document;
   if (!isJsonObject(patch)) throw patchError("a strategic merge patch is an object");
   return mergeObjects(document as unknown as JsonObject, patch, schema, "apply") as unknown as T;
 }
