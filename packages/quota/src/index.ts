@@ -1,0 +1,14 @@
+export * from "./errors.ts";
+export * from "./core/amounts.ts";
+export * from "./core/footprint.ts";
+export type * from "./core/pod-template.ts";
+export { noDefaults } from "./core/pod-template.ts";
+export * from "./core/workload-kind.ts";
+export type { Workload } from "./core/ownership.ts";
+export { groupOf } from "./core/ownership.ts";
+export type { LedgerBounds } from "./core/admit.ts";
+export { defaultBounds } from "./core/admit.ts";
+export * from "./core/explain.ts";
+export * from "./cluster/create-quota.ts";
+export * from "./cluster/webhook-configuration.ts";
+export * from "./cluster/access-rules.ts";

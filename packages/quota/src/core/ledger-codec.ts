@@ -39,14 +39,15 @@ export function encodeLedger(ledger: Ledger): string {
   const kinds = new Table<string>();
   const charges = new Table<Flat>();
   const flat = (amounts: Amounts): Flat =>
-    [...amounts].flatMap(([key, amount]) => (amount === 0n ? [] : [keys.indexOf(key, key), amount.toString()]));
+    [...amounts].flatMap(([key, amount]) => [keys.indexOf(key, key), amount.toString()]);
+  const sum = (amounts: Amounts): Flat => flat(new Map([...amounts].filter(([, amount]) => amount !== 0n)));
   const wire: Wire = {
     v: 1,
     keys: keys.rows,
     kinds: kinds.rows,
     charges: charges.rows,
-    self: flat(ledger.self),
-    granted: flat(ledger.granted),
+    self: sum(ledger.self),
+    granted: sum(ledger.granted),
     holds: ledger.holds.map((hold) => {
       const charge = flat(hold.charge);
       const { uid, kind, namespace, name, base, at } = hold;
