@@ -1,12 +1,9 @@
-import { FleetwrightError, SelfSubjectAccessReviews, type Client } from "@fleetwright/kube";
+import { FleetwrightError, SelfSubjectAccessReviews, type Client, type PolicyRule } from "@fleetwright/kube";
 
-/** `rbac.authorization.k8s.io/v1` PolicyRule, the part that we use. */
-export interface AccessRule {
-  readonly apiGroups: readonly string[];
-  /** With a subresource as `deployments/scale`. */
-  readonly resources: readonly string[];
-  readonly verbs: readonly string[];
-  /** Absent: any name, in every namespace. */
+/** Rules of a ClusterRole, or of a Role in one namespace. */
+export interface Rights {
+  readonly rules: readonly PolicyRule[];
+  /** Absent: everywhere. */
   readonly namespace?: string;
 }
 
@@ -20,8 +17,8 @@ export interface Access {
 }
 
 /** Every single permission in the rules. */
-export function accessesOf(rules: readonly AccessRule[]): readonly Access[] {
-  return rules.flatMap(({ apiGroups, resources, verbs, namespace }) =>
+export function accessesOf({ rules, namespace }: Rights): readonly Access[] {
+  return rules.flatMap(({ apiGroups = [], resources = [], verbs }) =>
     apiGroups.flatMap((group) =>
       resources.flatMap((name) => {
         const [resource = name, subresource] = name.split("/");
@@ -49,9 +46,9 @@ export function describeAccess(access: Access): string {
  *
  * @throws {FleetwrightError} `FW_ACCESS_MISSING` naming every verb and resource that is lacking
  */
-export async function requireAccess(client: Client, rules: readonly AccessRule[], signal?: AbortSignal): Promise<void> {
+export async function requireAccess(client: Client, rights: readonly Rights[], signal?: AbortSignal): Promise<void> {
   const answers = await Promise.all(
-    accessesOf(rules).map(async (access) => {
+    rights.flatMap(accessesOf).map(async (access) => {
       const review = await client.create(
         SelfSubjectAccessReviews,
         {

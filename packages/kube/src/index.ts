@@ -31,6 +31,7 @@ export { withoutManagedFields } from "./cache/transform.ts";
 export * from "./webhook/admission.ts";
 export * from "./webhook/server.ts";
 export * from "./webhook/serving-certificates.ts";
+export * from "./webhook/certificate-files.ts";
 export type * from "./builtin/scalars.ts";
 export * from "./builtin/admissionregistration-v1.generated.ts";
 export * from "./builtin/apiextensions-v1.generated.ts";

@@ -75,7 +75,7 @@ export const managerCommand = defineCommand({
         : { healthAddress: parseAddress(options.healthAddress, "--health-address") }),
       leaderElect: options.leaderElect !== "off",
       quota: {
-        refreshIntervalMs: options.quotaRefresh,
+        refreshMs: options.quotaRefresh,
         workers: options.quotaWorkers,
         holdLifeMs: options.quotaHoldLife,
         requireGroup: options.requireBizGroup,

@@ -1,0 +1,2 @@
+/** What `fleetwright --version` prints; the same as in package.json. */
+export const version = "0.1.0";
