@@ -52,11 +52,16 @@ await touch("f", "2");
 await remove("c");
 await create("c");
 
+const [watched, streamed] = await Promise.all([watching, streaming]);
+// A restarted server knows nothing older than its start.
+await controlPlane.stopApiServer("kill");
+await controlPlane.startApiServer();
+
 const recordings = {
   firstPage,
   secondPage,
-  watch: await watching,
-  stream: await streaming,
+  watch: watched,
+  stream: streamed,
   expiredWatch: await record(`${base}?${watchOptions}&resourceVersion=1&timeoutSeconds=5`),
   invalidStream: await record(`${base}?${watchOptions}&sendInitialEvents=true&timeoutSeconds=5`),
   final: await record(base),

@@ -30,12 +30,6 @@ export class HandlerSet<T extends KubeObject> {
     this.#onError = onError;
   }
 
-  /** Handlers that still hear of what was there before them. */
-  get replaying(): boolean {
-    for (const slot of this.#slots) if (slot.backlog !== undefined) return true;
-    return false;
-  }
-
   add(handler: InformerHandler<T>, present: readonly T[]): () => void {
     const slot: Slot<T> = { handler, backlog: [], removed: false };
     this.#slots.add(slot);

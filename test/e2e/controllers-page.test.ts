@@ -1,0 +1,55 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { ConfigMaps, EventsEvents, Namespaces, createClient } from "@fleetwright/kube";
+import { startControlPlane } from "@fleetwright/lab";
+
+/** Below the repository, so that its imports resolve; removed at the end. */
+const program = new URL(`controllers-page-${process.pid}.program.ts`, import.meta.url).pathname;
+
+it("the program in docs/controllers.md does what the page says", async () => {
+  const page = readFileSync(new URL("../../docs/controllers.md", import.meta.url), "utf8");
+  const code = /```ts\n(.*?)```/s.exec(page)?.[1] ?? "";
+  await using controlPlane = await startControlPlane();
+  const client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
+  writeFileSync(program, code);
+  const child = spawn(process.execPath, [program], {
+    env: { ...process.env, KUBECONFIG: controlPlane.kubeconfigPath },
+    stdio: ["ignore", "inherit", "pipe"],
+  });
+  let log = "";
+  child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
+  const ended = once(child, "exit");
+  const teamIs = async (team: string): Promise<boolean> => {
+    const map = await client.get(ConfigMaps, { namespace: "vision", name: "team" }).catch(() => undefined);
+    return map?.data?.["team"] === team;
+  };
+  const becomes = async (team: string): Promise<void> => {
+    const end = Date.now() + 30_000;
+    while (!(await teamIs(team))) {
+      if (Date.now() > end) throw new Error(`team is not ${team}; the program said:\n${log}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  try {
+    await client.create(Namespaces, { metadata: { name: "vision", labels: { team: "ada" } } });
+    await becomes("ada");
+    await client.delete(ConfigMaps, { namespace: "vision", name: "team" });
+    await becomes("ada");
+    await client.patch(
+      Namespaces,
+      { name: "vision" },
+      { type: "merge", patch: { metadata: { labels: { team: "bo" } } } },
+    );
+    await becomes("bo");
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+    const { items } = await client.list(EventsEvents);
+    expect(items.map(({ note }) => note)).toContain("team is bo");
+  } finally {
+    child.kill("SIGKILL");
+    rmSync(program, { force: true });
+    await client.close();
+  }
+});
