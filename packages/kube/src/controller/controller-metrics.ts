@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
-export type ReconcileOutcome = "error" | "requeue_after" | "success";
+type ReconcileOutcome = "error" | "requeue_after" | "success";
 
 /** controller-runtime's metrics of one controller. */
 export interface ControllerMetrics {
