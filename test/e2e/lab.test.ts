@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ApiError, TransportError, createClient, isForbidden } from "@fleetwright/kube";
+import { ApiError, TransportError, createClient, isForbidden, systemRandom } from "@fleetwright/kube";
 import type { Client, KubeObject, Resource } from "@fleetwright/kube";
 import { auditWrites, cleanUpLeftovers, startControlPlane, startFaultProxy } from "@fleetwright/lab";
 import type { ControlPlane, FaultProxy } from "@fleetwright/lab";
@@ -81,6 +81,19 @@ describe("control planes side by side", () => {
     expect(second.url).toBe(url);
     const found = await clients[1].get(configMaps, { namespace: "default", name: "survivor" });
     expect(found.metadata.name).toBe("survivor");
+  });
+});
+
+describe("a port that is taken between the choice and the start", () => {
+  it("costs another try on other ports", async () => {
+    let draws = 0;
+    // The first two draws choose one port for etcd's clients and its peers: it finds its own port taken.
+    const random = { next: () => (draws++ < 2 ? 0.5 : systemRandom.next()) };
+    await using controlPlane = await startControlPlane({ random });
+    expect(draws).toBeGreaterThanOrEqual(5);
+    const client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
+    expect((await client.list(namespaces)).items.length).toBeGreaterThan(0);
+    await client.close();
   });
 });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { Random } from "@fleetwright/kube";
+import { labError } from "./errors.ts";
 
 /**
  * A loopback port that nobody listens on now. Whoever binds it later must be ready to lose the race and ask again.
@@ -15,7 +16,10 @@ export async function freePort(random: Random): Promise<number> {
     const port = first + Math.floor(random.next() * (last - first));
     if (await canListen(port)) return port;
   }
-  throw new Error(`no free port between ${first} and ${last} on 127.0.0.1`);
+  throw labError(
+    "FW_LAB_START",
+    `no free port between ${first} and ${last} on 127.0.0.1 in 200 tries: end what listens there`,
+  );
 }
 
 function canListen(port: number): Promise<boolean> {

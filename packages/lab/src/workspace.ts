@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { systemClock } from "@fleetwright/kube";
 import type { Clock } from "@fleetwright/kube";
+import { labError } from "./errors.ts";
 import { endProcess, identityOf, isAlive } from "./process-identity.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 
@@ -32,7 +33,8 @@ const workspaceRoot = (): string => join(tmpdir(), `fleetwright-lab-${process.ge
 export async function createWorkspace(root: string = workspaceRoot()): Promise<Workspace> {
   mkdirSync(root, { recursive: true, mode: 0o700 });
   const self = identityOf(process.pid);
-  if (self === undefined) throw new Error("cannot read /proc/self/stat: the lab needs Linux with /proc mounted");
+  if (self === undefined)
+    throw labError("FW_LAB_START", "/proc/self/stat cannot be read: the lab needs Linux with /proc mounted");
   const directory = await mkdtemp(join(root, `${self.pid}_${self.startTime}_`));
   let recorded: readonly RecordedProcess[] = [];
   const write = (next: readonly RecordedProcess[]): void => {
