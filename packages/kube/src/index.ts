@@ -75,3 +75,5 @@ export * from "./manager/fenced-client.ts";
 export * from "./manager/stop-signal.ts";
 export * from "./manager/rest-client-metrics.ts";
 export * from "./events/event-recorder.ts";
+export * from "./core/owner.ts";
+export * from "./core/finalizer.ts";
