@@ -1,5 +1,5 @@
 /** `npm run bundle`: one file that starts in a fraction of the sources' time and needs no node_modules. */
-import { chmodSync, statSync } from "node:fs";
+import { chmodSync, cpSync, statSync } from "node:fs";
 import { build } from "esbuild";
 
 const outfile = "dist/fleetwright.mjs";
@@ -16,8 +16,9 @@ await build({
   logLevel: "warning",
   // CommonJS dependencies call require() for Node's own modules.
   banner: {
-    js: '#!/usr/bin/env node\nimport { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
   },
 });
 chmodSync(outfile, 0o755);
+cpSync("examples", "dist/examples", { recursive: true });
 console.log(`${outfile}: ${(statSync(outfile).size / 2 ** 20).toFixed(1)} MiB`);

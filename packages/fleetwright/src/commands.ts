@@ -1,6 +1,15 @@
 import type { Command, Options } from "./command.ts";
 import { managerCommand } from "./commands/manager.ts";
+import { quotaCanICommand } from "./commands/quota-can-i.ts";
+import { quotaExplainCommand } from "./commands/quota-explain.ts";
+import { quotaTreeCommand } from "./commands/quota-tree.ts";
 import { upCommand } from "./commands/up.ts";
 
 /** Every command of the program. */
-export const commands = [managerCommand, upCommand] as unknown as readonly Command<Options>[];
+export const commands = [
+  managerCommand,
+  upCommand,
+  quotaTreeCommand,
+  quotaExplainCommand,
+  quotaCanICommand,
+] as unknown as readonly Command<Options>[];

@@ -1,20 +1,44 @@
-import { createClient, loadKubeconfig, type Client } from "@fleetwright/kube";
+import { createClient, explainConnectionError, loadKubeconfig, type Client } from "@fleetwright/kube";
 import type { CommandContext } from "./command.ts";
 
-/** A client for the cluster that a command's options name. 0 is no limit. */
-export function connect(
+export interface ClusterOptionValues {
+  /** `""`: where kubectl looks. */
+  readonly kubeconfig: string;
+  /** `""`: the current one. */
+  readonly context: string;
+}
+
+/**
+ * Works with a client for the cluster that a command's options name. Its first call is made here, so that a server that
+ * can't be reached or does not know us is explained in one line.
+ *
+ * @param limits calls a second and at once; 0 is no limit
+ */
+export async function withCluster<T>(
   context: CommandContext,
-  options: { readonly kubeconfig: string; readonly context: string },
+  options: ClusterOptionValues,
+  work: (client: Client) => Promise<T>,
   limits: { readonly qps?: number; readonly burst?: number } = {},
-): Client {
+): Promise<T> {
   const config = loadKubeconfig({
     env: context.env,
     ...(options.kubeconfig === "" ? {} : { kubeconfig: options.kubeconfig }),
     ...(options.context === "" ? {} : { context: options.context }),
   });
-  return createClient({
+  const client = createClient({
     kubeconfig: config,
     clock: context.clock,
     ...(limits.qps ? { qps: limits.qps, burst: limits.burst || limits.qps } : {}),
   });
+  try {
+    try {
+      await client.raw("GET", "/version", { signal: context.signal, timeoutMs: 10_000 });
+    } catch (error) {
+      if (context.signal.aborted) throw context.signal.reason;
+      throw explainConnectionError(error, config, context.clock);
+    }
+    return await work(client);
+  } finally {
+    await client.close();
+  }
 }

@@ -1,5 +1,5 @@
 import { clusterOptions, defineCommand, duration, flag, integer, text } from "../command.ts";
-import { connect } from "../connection.ts";
+import { withCluster } from "../connection.ts";
 import { startManager } from "../manager.ts";
 import { parseAddress, parseServiceName } from "../address.ts";
 
@@ -51,38 +51,43 @@ export const managerCommand = defineCommand({
   },
   async run(context, options) {
     const logger = context.createLogger(options.logLevel);
-    const client = connect(context, options, { qps: options.qps, burst: options.burst });
-    const manager = await startManager({
-      client,
-      clock: context.clock,
-      random: context.random,
-      logger,
-      namespace: options.namespace,
-      webhookAddress: parseAddress(options.webhookAddress, "--webhook-address"),
-      callers:
-        options.webhookUrl === ""
-          ? {
-              kind: "service",
-              service: parseServiceName(options.webhookService, {
-                namespace: options.namespace,
-                name: "fleetwright-manager",
-              }),
-            }
-          : { kind: "url", url: options.webhookUrl },
-      ...(options.certDir === "" ? {} : { certificateDirectory: options.certDir }),
-      ...(options.healthAddress === "off"
-        ? {}
-        : { healthAddress: parseAddress(options.healthAddress, "--health-address") }),
-      leaderElect: options.leaderElect !== "off",
-      quota: {
-        refreshMs: options.quotaRefresh,
-        workers: options.quotaWorkers,
-        holdLifeMs: options.quotaHoldLife,
-        requireGroup: options.requireBizGroup,
+    await withCluster(
+      context,
+      options,
+      async (client) => {
+        const manager = await startManager({
+          client,
+          clock: context.clock,
+          random: context.random,
+          logger,
+          namespace: options.namespace,
+          webhookAddress: parseAddress(options.webhookAddress, "--webhook-address"),
+          callers:
+            options.webhookUrl === ""
+              ? {
+                  kind: "service",
+                  service: parseServiceName(options.webhookService, {
+                    namespace: options.namespace,
+                    name: "fleetwright-manager",
+                  }),
+                }
+              : { kind: "url", url: options.webhookUrl },
+          ...(options.certDir === "" ? {} : { certificateDirectory: options.certDir }),
+          ...(options.healthAddress === "off"
+            ? {}
+            : { healthAddress: parseAddress(options.healthAddress, "--health-address") }),
+          leaderElect: options.leaderElect !== "off",
+          quota: {
+            refreshMs: options.quotaRefresh,
+            workers: options.quotaWorkers,
+            holdLifeMs: options.quotaHoldLife,
+            requireGroup: options.requireBizGroup,
+          },
+          signal: context.signal,
+        });
+        await manager.done;
       },
-      signal: context.signal,
-    });
-    await manager.done;
-    await client.close();
+      { qps: options.qps, burst: options.burst },
+    );
   },
 });
