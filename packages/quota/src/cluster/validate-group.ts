@@ -5,6 +5,7 @@ import { quotaErrors, type Refusal } from "../errors.ts";
 import { equal, noAmounts, parseAmounts } from "../core/amounts.ts";
 import { checkAddedKeys, checkGroup, checkKeys, checkParent } from "../core/group-rules.ts";
 import { readGroup } from "../core/group-state.ts";
+import { isNewer } from "../core/recompute.ts";
 import { groupKindName } from "../core/usage-index.ts";
 import { deadlineOf, decide, type Admission } from "./decide.ts";
 import { groups } from "./usage-cache.ts";
@@ -41,11 +42,16 @@ async function checkChildren(
 ): Promise<Refusal | undefined> {
   if (Object.keys(after.spec.hard).every((key) => before.spec.hard[key] !== undefined)) return undefined;
   const list = await client.list(groups, { signal });
-  const stored = list.items
-    .filter((group) => group.spec.parentBizGroup === after.metadata.name)
-    .map((group) => ({ name: group.metadata.name ?? "", keys: new Set(Object.keys(group.spec.hard)) }));
-  const held = readGroup(before).ledger.holds.filter((hold) => hold.kind === groupKindName);
-  // A child whose hold is still open may be stored in either form.
+  const children = list.items.filter((group) => group.spec.parentBizGroup === after.metadata.name);
+  const versions = new Map(children.map(({ metadata }) => [metadata.uid, metadata.resourceVersion ?? ""]));
+  const stored = children.map((group) => ({
+    name: group.metadata.name ?? "",
+    keys: new Set(Object.keys(group.spec.hard)),
+  }));
+  // A child that was stored since its hold was made is what the list says; any other may still be stored as it was admitted.
+  const held = readGroup(before).ledger.holds.filter(
+    (hold) => hold.kind === groupKindName && !isNewer(versions.get(hold.uid) ?? "", hold.base),
+  );
   return checkAddedKeys(after, before, [
     ...stored,
     ...held.map(({ name, charge }) => ({ name, keys: new Set(charge.keys()) })),

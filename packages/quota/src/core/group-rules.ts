@@ -58,10 +58,10 @@ export function checkAddedKeys(
 ): Refusal | undefined {
   const added = Object.keys(group.spec.hard).filter((key) => before.spec.hard[key] === undefined);
   for (const key of added) {
-    const without = children.filter(({ keys }) => !keys.has(key)).map(({ name }) => `"${name}"`);
+    const without = [...new Set(children.filter(({ keys }) => !keys.has(key)).map(({ name }) => `"${name}"`))];
     if (without.length > 0)
       return no(
-        `bizrq "${group.metadata.name}": spec.hard["${key}"] can't be added: ${[...new Set(without)].join(", ")} below it ` +
+        `bizrq "${group.metadata.name}": spec.hard["${key}"] can't be added: ${without.join(", ")} below it ` +
           `${without.length === 1 ? "lacks" : "lack"} it; add it there first`,
       );
   }

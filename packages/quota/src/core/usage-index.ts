@@ -111,7 +111,9 @@ export class UsageIndex {
   /** Charges a namespace's templates again, after its LimitRanges changed. `undefined`: all namespaces. */
   revalue(namespace?: string): ReadonlySet<string> {
     const touched = new Set<string>();
-    for (const entry of [...this.#entries.values()]) {
+    // Copied: each one is taken out and put back.
+    const entries = this.#entries.values().toArray();
+    for (const entry of entries) {
       if (!entry.workload || entry.workload.kind.defaulted) continue;
       if (namespace !== undefined && entry.namespace !== namespace) continue;
       for (const group of this.upsert(entry.workload.kind, entry.workload.object)) touched.add(group);

@@ -1,9 +1,7 @@
 import { groupLabel, type BizGroupResourceQuota } from "@fleetwright/api";
 import { ApiError, type KubeObject } from "@fleetwright/kube";
-import { deployments, jobs, type WorkloadKind } from "../core/workload-kind.ts";
 import { groupKindName } from "../core/usage-index.ts";
-
-export type SimKind = "deployments.apps" | "jobs.batch" | typeof groupKindName;
+import { deployments, jobs, type WorkloadKind } from "../core/workload-kind.ts";
 
 export interface StoredEvent {
   readonly version: number;
