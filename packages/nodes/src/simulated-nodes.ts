@@ -7,7 +7,7 @@ import { PodRunner } from "./pod-runner.ts";
 import { projectNode, projectPod } from "./projection.ts";
 
 export interface SimulatedNodesOptions {
-  /** Its own limit should allow some hundred calls a second; for thousands of nodes, leave it unlimited. */
+  /** Unlimited or some hundred calls a second; for thousands of nodes, with `connections: 64` or so. */
   readonly client: Client;
   /** Share the caller's watches, which must be running. @default its own, with only the fields that it needs */
   readonly cache?: Cache;
