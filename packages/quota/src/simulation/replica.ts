@@ -162,7 +162,9 @@ export class Replica {
 
   #follow(kind: string): void {
     const { random, time, world } = this.#options;
-    time.setTimer(random.next() * (this.#lag.get(kind) ?? 30), () => {
+    // Nothing waits: an idle cache need not be asked as often.
+    const idle = (this.#delivered.get(kind) ?? 0) === world.log(kind).length ? 3 : 1;
+    time.setTimer(random.next() * (this.#lag.get(kind) ?? 30) * idle, () => {
       if (!this.alive) return;
       const log = world.log(kind);
       let next = this.#delivered.get(kind) ?? 0;

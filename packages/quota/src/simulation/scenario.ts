@@ -72,7 +72,7 @@ class Scenario {
     const leader = this.#lead();
     await this.#time.runUntil(start + (this.#options.loadMs ?? 4_000));
     this.#loading = false;
-    await this.#time.runUntil(this.#time.now() + 30_000);
+    await this.#time.runUntil(this.#time.now() + holdExpiryMs + 3_000);
     this.#checkQuiet();
     void Promise.allSettled([...clients, chaos, leader]);
     return {
