@@ -48,7 +48,7 @@ export class NodeKeeper {
 
   constructor(options: NodeKeeperOptions) {
     this.#options = options;
-    this.#registrations = new BoundedTasks(options.concurrency);
+    this.#registrations = new BoundedTasks(Math.ceil(options.concurrency * 0.75));
     this.#renewals = new BoundedTasks(options.concurrency);
     this.#reports = new BoundedTasks(Math.ceil(options.concurrency / 4));
   }

@@ -7,14 +7,17 @@ import { PodRunner } from "./pod-runner.ts";
 import { projectNode, projectPod } from "./projection.ts";
 
 export interface SimulatedNodesOptions {
-  /** Unlimited or some hundred calls a second; for thousands of nodes, with `connections: 64` or so. */
+  /** Unlimited or some hundred calls a second; for thousands of nodes, with more `connections` than its default. */
   readonly client: Client;
   /** Share the caller's watches, which must be running. @default its own, with only the fields that it needs */
   readonly cache?: Cache;
   readonly pools: readonly NodePool[];
   /** How long pods of Jobs run that do not say, in milliseconds. @default 1000 */
   readonly jobRunForMs?: number;
-  /** Calls in flight, for pods and for nodes each. @default 32 */
+  /**
+   * Calls in flight; as many as the client has connections. Pods and registrations take at most three quarters of them,
+   * so that a burst does not hold up the heartbeats. @default 16, the client's own default
+   */
   readonly concurrency?: number;
   /** Bound of lease renewals; with more nodes each renews less often, down to {@link maxRenewalIntervalMs}. @default 100 */
   readonly renewalsPerSecond?: number;
@@ -57,7 +60,7 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
   const clock = options.clock ?? systemClock;
   const random = options.random ?? systemRandom;
   const logger = options.logger ?? silentLogger;
-  const concurrency = options.concurrency ?? 32;
+  const concurrency = options.concurrency ?? 16;
   const stopCache = new AbortController();
   const own = options.cache === undefined;
   const cache = options.cache ?? createCache({ client, clock, random, logger });
@@ -82,7 +85,7 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
     informer: podInformer,
     hostIPOf: (name) => keeper.addressOf(name),
     jobRunForMs: options.jobRunForMs ?? 1000,
-    concurrency,
+    concurrency: Math.ceil(concurrency * 0.75),
     clock,
     random,
     logger,
