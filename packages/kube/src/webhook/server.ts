@@ -164,7 +164,8 @@ export function createWebhookServer(options: WebhookServerOptions): WebhookServe
       );
       expire(tooBusy(`${name} could not answer in time; try again`));
     });
-    const answer = handler(request, controller.signal).catch((error: unknown): AdmissionResponse => {
+    const run = async (): Promise<AdmissionResponse> => handler(request, controller.signal);
+    const answer = run().catch((error: unknown): AdmissionResponse => {
       if (controller.signal.aborted) return tooBusy(`${name} could not answer in time; try again`);
       metrics?.panics.inc();
       logger.error({ error, webhook: name, uid: request.uid }, "webhook failed");
@@ -209,7 +210,12 @@ export function createWebhookServer(options: WebhookServerOptions): WebhookServe
         const result =
           inFlight > maxInFlight
             ? tooBusy(`${entry.name} has ${maxInFlight} requests in work; try again`)
-            : await decide(entry.name, entry.handler, admission, webhookTimeoutMs(url.searchParams));
+            : await decide(
+                entry.name,
+                entry.handler,
+                admission,
+                webhookTimeoutMs(url.searchParams) - (clock.now() - started),
+              );
         const review = {
           apiVersion: "admission.k8s.io/v1",
           kind: "AdmissionReview",

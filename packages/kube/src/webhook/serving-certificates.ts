@@ -21,7 +21,7 @@ import {
 const stateKey = "authority.json";
 
 export interface ServingCertificatesOptions {
-  readonly client: Client;
+  readonly client: Pick<Client, "get" | "create" | "update">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Shared by all replicas; created when it is missing. */
@@ -31,7 +31,10 @@ export interface ServingCertificatesOptions {
   readonly policy?: RotationPolicy;
   /** A new serving certificate: give it to the server. */
   readonly onCertificate: (pair: KeyPair) => void;
-  /** A new bundle: inject it wherever callers find it. Called before any leaf of a new authority is issued, and again until it succeeds. */
+  /**
+   * The bundle that callers must trust: inject it wherever they find it, unless it is there. Called in every round
+   * (every few minutes), and before any leaf of a new authority is issued.
+   */
   readonly onBundle: (bundle: string, signal: AbortSignal) => Promise<void>;
 }
 
@@ -70,7 +73,6 @@ function readState(secret: Secret): AuthorityState {
 export function createServingCertificates(options: ServingCertificatesOptions): ServingCertificates {
   const { client, clock, logger, secret: key, hosts, policy = defaultRotationPolicy } = options;
   let leaf: { readonly issuer: string; readonly renewAt: number } | undefined;
-  let injected: string | undefined;
 
   async function freshAuthority(): Promise<DatedKeyPair> {
     const notBefore = clock.now() - 300_000;
@@ -123,11 +125,8 @@ export function createServingCertificates(options: ServingCertificatesOptions): 
   const self: ServingCertificates = {
     async sync(signal) {
       const { state, dueAt } = await settle(signal);
-      const bundle = bundleOf(state);
-      if (bundle !== injected) {
-        await options.onBundle(bundle, signal);
-        injected = bundle;
-      }
+      // In every round: whoever applies a chart again takes the bundle out of the configuration.
+      await options.onBundle(bundleOf(state), signal);
       const now = clock.now();
       if (!leaf || leaf.issuer !== state.issuing.certificate || leaf.renewAt <= now) {
         const authority = await loadCertificateAuthority(clock, state.issuing);
@@ -167,24 +166,55 @@ const configurationResource = (kind: "Validating" | "Mutating"): Resource<Webhoo
   namespaced: false,
 });
 
+interface ConversionDefinition extends KubeObject {
+  readonly spec?: {
+    readonly conversion?: { readonly webhook?: { readonly clientConfig?: { readonly caBundle?: string } } };
+  };
+}
+
+const ConversionDefinitions: Resource<ConversionDefinition> = {
+  group: "apiextensions.k8s.io",
+  version: "v1",
+  kind: "CustomResourceDefinition",
+  plural: "customresourcedefinitions",
+  namespaced: false,
+};
+
 /**
- * Puts the CA bundle into every webhook of a configuration that someone else (a chart) owns; touches nothing else.
+ * Puts the CA bundle into every webhook of a configuration, or into the conversion webhook of a
+ * CustomResourceDefinition, that someone else (a chart) owns; touches nothing else.
  *
  * @returns whether anything had to be written
  */
 export async function injectCaBundle(
-  client: Client,
-  target: { readonly kind: "Validating" | "Mutating"; readonly name: string },
+  client: Pick<Client, "get" | "patch">,
+  target: { readonly kind: "Validating" | "Mutating" | "CustomResourceDefinition"; readonly name: string },
   bundle: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const resource = configurationResource(target.kind);
   const options = signal ? { signal } : {};
+  if (target.kind === "CustomResourceDefinition") return injectIntoDefinition(client, target.name, bundle, options);
+  const resource = configurationResource(target.kind);
   const configuration = await client.get(resource, { name: target.name }, options);
   const caBundle = encode(bundle);
   const stale = (configuration.webhooks ?? []).filter((webhook) => webhook.clientConfig?.caBundle !== caBundle);
   if (stale.length === 0) return false;
   const patch = { webhooks: stale.map(({ name }) => ({ name, clientConfig: { caBundle } })) };
   await client.patch(resource, { name: target.name }, { type: "strategic", patch }, options);
+  return true;
+}
+
+async function injectIntoDefinition(
+  client: Pick<Client, "get" | "patch">,
+  name: string,
+  bundle: string,
+  options: { readonly signal?: AbortSignal },
+): Promise<boolean> {
+  const caBundle = encode(bundle);
+  const { spec } = await client.get(ConversionDefinitions, { name }, options);
+  const webhook = spec?.conversion?.webhook;
+  if (!webhook || webhook.clientConfig?.caBundle === caBundle) return false;
+  const patch = { spec: { conversion: { webhook: { clientConfig: { caBundle } } } } };
+  await client.patch(ConversionDefinitions, { name }, { type: "merge", patch }, options);
   return true;
 }
