@@ -45,6 +45,8 @@ export class NodeKeeper {
   #timer: Timer | undefined;
   #stopped = false;
   #troubled = false;
+  /** Their last renewal failed: waiting for a whole round more would make them Unknown. */
+  #failed: KeptNode[] = [];
 
   constructor(options: NodeKeeperOptions) {
     this.#options = options;
@@ -131,7 +133,7 @@ export class NodeKeeper {
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
       node.uid = uid;
-      await this.#renew(node);
+      this.#visit(node);
     }
   }
 
@@ -188,10 +190,13 @@ export class NodeKeeper {
   #keepLeases(): void {
     const { clock, renewalsPerSecond, maxRenewalIntervalMs } = this.#options;
     const tickMs = 100;
+    const ticksToRetry = 20;
+    let ticks = 0;
     let position = 0;
     let owed = 0;
     const tick = (): void => {
       if (this.#stopped) return;
+      if (++ticks % ticksToRetry === 0) for (const node of this.#failed.splice(0)) this.#visit(node);
       const count = this.#order.length;
       owed = Math.min(
         count,
@@ -207,7 +212,7 @@ export class NodeKeeper {
   }
 
   #visit(node: KeptNode): void {
-    if (node.paused || node.uid === "") return;
+    if (node.paused || node.uid === "" || !this.#kept.has(node.name)) return;
     if (this.#options.clock.now() >= node.nextStatus) this.#queueReport(node);
     if (node.renewing) return;
     node.renewing = true;
@@ -216,7 +221,10 @@ export class NodeKeeper {
         .then(() => {
           this.#troubled = false;
         })
-        .catch((error: unknown) => this.#complain(node, error))
+        .catch((error: unknown) => {
+          this.#failed.push(node);
+          this.#complain(node, error);
+        })
         .finally(() => {
           node.renewing = false;
         }),
@@ -232,15 +240,14 @@ export class NodeKeeper {
       node.lease = await client.update(leases, { ...fresh, metadata: { ...fresh.metadata, resourceVersion } });
     } catch (error) {
       node.lease = undefined;
-      // Someone else wrote it, or deleted it: the next round starts from what is there.
-      if (isConflict(error)) return;
+      // Deleted by someone; any other failure (an earlier answer that was lost makes a conflict) starts from what is there.
       if (!isNotFound(error)) throw error;
       if (this.#kept.has(node.name)) node.lease = await client.create(leases, fresh);
     }
   }
 
   #complain(node: KeptNode, error: unknown): void {
-    if (this.#stopped || (isNotFound(error) && !this.#kept.has(node.name))) return;
+    if (this.#stopped || isConflict(error) || (isNotFound(error) && !this.#kept.has(node.name))) return;
     // Once per spell, not once per node and try: every node tries again in its next round.
     if (!this.#troubled) this.#options.logger.warn({ node: node.name, error }, "heartbeats of simulated nodes fail");
     this.#troubled = true;

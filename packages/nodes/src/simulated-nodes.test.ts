@@ -99,6 +99,20 @@ describe("simulated nodes", () => {
     await simulated.stop();
   });
 
+  it.each([
+    ["breaks", new TransportError("cut")],
+    ["is refused as a conflict", new ApiError(409, { code: 409, reason: "Conflict" })],
+  ])("renew again soon when a renewal %s, not a round later", async (_, error) => {
+    const { clock, cluster, simulated } = await setUp({ pools: [{ name: "n", count: 1 }] });
+    cluster.failNext("update", "leases", error);
+    const updates = (): number[] =>
+      cluster.calls.filter(({ verb, plural }) => verb === "update" && plural === "leases").map(({ at }) => at);
+    await clock.runUntil(() => updates().length === 2);
+    const [failed = 0, again = 0] = updates();
+    expect(again - failed).toBeLessThanOrEqual(2000);
+    await simulated.stop();
+  });
+
   it("are silent while paused, and report Ready when they come back", async () => {
     const { clock, cluster, simulated } = await setUp();
     simulated.pause("n-0");
