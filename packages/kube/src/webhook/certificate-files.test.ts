@@ -1,4 +1,3 @@
-import { createPrivateKey } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,12 +30,12 @@ async function place(pair: KeyPair & { ca: string }): Promise<void> {
 it("hands on a certificate once, and again when the files change", async () => {
   const pairs: KeyPair[] = [];
   const bundles: string[] = [];
+  let now = Date.UTC(2030, 0, 1);
   const files = createCertificateFiles({
     directory,
-    clock: systemClock,
+    clock: { now: () => now, setTimer: systemClock.setTimer },
     logger: silentLogger,
     onCertificate: (pair) => {
-      createPrivateKey(pair.key);
       pairs.push(pair);
     },
     onBundle: async (bundle) => {
@@ -53,7 +52,15 @@ it("hands on a certificate once, and again when the files change", async () => {
   await place(second);
   await files.sync(signal);
   expect(pairs.map(({ certificate }) => certificate)).toEqual([first.certificate, second.certificate]);
-  expect(bundles).toEqual([first.ca, second.ca]);
+  // Both are trusted when the certificate changes; later the new one alone, which is given again and again.
+  expect(bundles).toEqual([first.ca, first.ca + second.ca]);
+  now += 300_000;
+  await files.sync(signal);
+  now += 300_000;
+  await files.sync(signal);
+  expect(bundles.slice(2)).toEqual([second.ca, second.ca]);
+  await writeFile(join(directory, "tls.key"), first.key);
+  await expect(files.sync(signal)).rejects.toThrow("no pair (the key is of another certificate)");
   await writeFile(join(directory, "tls.key"), "not a key");
   await expect(files.sync(signal)).rejects.toThrow("tls.crt and tls.key are no pair");
 });

@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { KeyPair } from "../core/certificate-authority.ts";
@@ -39,36 +39,45 @@ async function read(directory: string, name: string): Promise<string> {
   }
 }
 
+/** A mounted Secret is swapped as a whole, files copied by hand are not: a pair that does not match is half of a change. */
+function requirePair(directory: string, certificate: string, key: string): void {
+  let cause: unknown;
+  try {
+    if (new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) return;
+    cause = new Error("the key is of another certificate");
+  } catch (error) {
+    cause = error;
+  }
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  throw new FleetwrightError("FW_WEBHOOK_CERTIFICATE", `${directory}: tls.crt and tls.key are no pair (${reason})`, {
+    cause,
+  });
+}
+
+/** Whoever applies a chart again takes the bundle out of the configuration: it is handed on again this often. */
+const bundleIntervalMs = 300_000;
+
 export function createCertificateFiles(options: CertificateFilesOptions): CertificateFiles {
   const { directory, clock, logger, intervalMs = 10_000 } = options;
   let served = "";
-  let injected = "";
+  let trusted = "";
+  let bundleDueAt = 0;
   const self: CertificateFiles = {
     async sync(signal) {
       const [certificate, key] = await Promise.all([read(directory, "tls.crt"), read(directory, "tls.key")]);
-      // A mounted Secret is swapped as a whole, files copied by hand are not: a pair that does not match is half of a change.
-      if (certificate + key !== served) {
-        let notAfter: string;
-        try {
-          notAfter = new X509Certificate(certificate).validTo;
-          options.onCertificate({ certificate, key });
-        } catch (error) {
-          throw new FleetwrightError(
-            "FW_WEBHOOK_CERTIFICATE",
-            `${directory}: tls.crt and tls.key are no pair (${String((error as Error).message)})`,
-            {
-              cause: error,
-            },
-          );
-        }
-        served = certificate + key;
-        logger.info({ directory, notAfter }, "webhook certificate loaded");
-      }
+      const isNew = certificate + key !== served;
+      if (isNew) requirePair(directory, certificate, key);
       const bundle = await read(directory, "ca.crt").catch(() => "");
-      if (bundle !== "" && bundle !== injected) {
-        await options.onBundle(bundle, signal);
-        injected = bundle;
+      if (bundle !== "" && (bundle !== trusted || clock.now() >= bundleDueAt)) {
+        // Both authorities, until what is served now and what is served next have changed places everywhere.
+        await options.onBundle(bundle === trusted ? bundle : trusted + bundle, signal);
+        trusted = bundle;
+        bundleDueAt = clock.now() + bundleIntervalMs;
       }
+      if (!isNew) return;
+      options.onCertificate({ certificate, key });
+      served = certificate + key;
+      logger.info({ directory, notAfter: new X509Certificate(certificate).validTo }, "webhook certificate loaded");
     },
     async run(signal) {
       while (!signal.aborted) {

@@ -2,7 +2,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Registry } from "prom-client";
 import { Agent, request } from "undici";
 import { createCertificateAuthority, type CertificateAuthority } from "../core/certificate-authority.ts";
-import { systemClock } from "../core/clock.ts";
+import { systemClock, type Clock } from "../core/clock.ts";
 import { FleetwrightError } from "../core/errors.ts";
 import { silentLogger } from "../core/logger.ts";
 import { allowed, denied, type AdmissionHandler, type AdmissionResponse } from "./admission.ts";
@@ -118,6 +118,31 @@ describe("webhook server", () => {
       status: { code: 429, details: { retryAfterSeconds: 1 } },
     });
     expect(aborted).toBe(true);
+  });
+
+  it("counts the deadline from a request's arrival, not from the end of its body", async () => {
+    let now = 0;
+    const delays: number[] = [];
+    const clock: Clock = {
+      now: () => (now += 2000),
+      setTimer: (delayMs, callback) => {
+        delays.push(delayMs);
+        return systemClock.setTimer(0, callback);
+      },
+    };
+    const { post } = await serve(() => pending, { clock });
+    await post(review(), { query: "?timeout=10s" });
+    expect(delays).toEqual([10_000 - 2000 - 500]);
+  });
+
+  it("takes a handler that throws at once for one that fails", async () => {
+    const { post } = await serve(() => {
+      throw new Error("at once");
+    });
+    expect(responseOf((await post(review())).body).status).toMatchObject({
+      code: 500,
+      message: "validate failed: at once",
+    });
   });
 
   it("answers 429 at once above its bound", async () => {
