@@ -4,18 +4,26 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  addFinalizer,
   apiVersionOf,
   ApiError,
   applyJsonPatch,
   applyMergePatch,
   applyStrategicMergePatch,
+  ConfigMaps,
   createClient,
   createJsonPatch,
   createMergePatch,
   createStrategicMergePatch,
   createThreeWayStrategicMergePatch,
   FleetwrightError,
+  isBeingDeleted,
+  isConflict,
+  isInvalid,
+  isNotFound,
+  keyOf,
   patchSchemaOf,
+  removeFinalizer,
   resourcePath,
   TransportError,
   type Client,
@@ -187,6 +195,21 @@ describe(`patches on the real server (seed ${seed})`, () => {
       return "refused" in expected ? "refused" : "applied";
     });
     expect(counts.applied).toBeGreaterThan(25);
+  });
+
+  it("adds and removes finalizers only on the version that was read", async () => {
+    const made = await client.create(ConfigMaps, { metadata: { name: "finalized", namespace: "default" } });
+    const kept = await addFinalizer(client, ConfigMaps, made, "fleetwright.dev/test");
+    expect(kept.metadata.finalizers).toEqual(["fleetwright.dev/test"]);
+    const stale = addFinalizer(client, ConfigMaps, made, "example.com/late");
+    await expect(stale).rejects.toSatisfy(isConflict);
+    await client.delete(ConfigMaps, keyOf(made));
+    const going = await client.get(ConfigMaps, keyOf(made));
+    expect(isBeingDeleted(going)).toBe(true);
+    await expect(addFinalizer(client, ConfigMaps, going, "example.com/late")).rejects.toSatisfy(isInvalid);
+    await removeFinalizer(client, ConfigMaps, going, "fleetwright.dev/test");
+    await expect(client.get(ConfigMaps, keyOf(made))).rejects.toSatisfy(isNotFound);
+    expect(await removeFinalizer(client, ConfigMaps, going, "fleetwright.dev/test")).toBeUndefined();
   });
 
   it("asks for the same object as kubectl apply, after others changed it", async () => {
