@@ -193,6 +193,10 @@ describe("models (D3)", () => {
 
   it("a model's limit may stand above the general one", async () => {
     await client.create(groups, group("d3b", "", { "limits.cpu": 10, "limits.cpu.A4": 100 }));
+    const a4 = { "biz.group.resource.quota/cpu-type": "A4" };
+    expect(await refusal(client.create(deployments, deployment("d3b-a4", "d3b", 11, "1", a4)))).toContain(
+      'quota "d3b": limits.cpu needs 11, 10 left of 10 (0 used by itself)',
+    );
   });
 });
 

@@ -65,7 +65,7 @@ export function createProjection(kind: WorkloadKind): (object: KubeObject) => Ku
             if (key === "template") return [[key, template(value as PodTemplate)]];
             if (key !== "jobTemplate") return keptFields.has(key) ? [[key, value]] : [];
             const job = value as { metadata?: { labels?: object }; spec?: { template?: PodTemplate } };
-            const jobSpec = { ...(job.spec ?? {}), template: template(job.spec?.template ?? {}) };
+            const jobSpec = { ...job.spec, template: template(job.spec?.template ?? {}) };
             return [
               [key, { ...(job.metadata?.labels && { metadata: { labels: job.metadata.labels } }), spec: jobSpec }],
             ];

@@ -144,26 +144,27 @@ function evaluate(ledger: Ledger, request: ChargeRequest, context: AdmitContext)
     ? termOf(ledger, view, request.kind, request.uid)
     : knownTermOf(ledger, request.kind, request.uid, request.base, request.before);
   const need = excess(request.after, known);
-  const lacks = lacksOf(ledger, need, hard, excess(request.after, request.before));
+  const lacks = lacksOf(ledger, request, known, hard);
   if (lacks.length > 0) return { verdict: { kind: "lacking", lacks }, need };
   const { uid, kind, namespace, name, base, after } = request;
   return { verdict: allowed, need, hold: { uid, kind, namespace, name, base, at: context.now, charge: after } };
 }
 
 /**
- * Keys at which the change raises what the object uses, and with which the group would use more than it may. A key without need counts too: an
- * older hold may have kept the room, and `hard` may have been lowered since.
+ * Keys at which the change raises what the object uses, and with which the group would use more than it may. What counts is everything else and the
+ * object as it will be: an older hold of it may have kept more room than it needs now, or kept room that `hard` has since been lowered below.
  */
-function lacksOf(ledger: Ledger, need: Amounts, hard: Amounts, asked: Amounts): readonly Lack[] {
+function lacksOf(ledger: Ledger, request: ChargeRequest, known: Amounts, hard: Amounts): readonly Lack[] {
   const lacks: Lack[] = [];
-  for (const [key, raise] of asked) {
+  for (const [key, raise] of excess(request.after, request.before)) {
     const limit = hard.get(key);
+    if (limit === undefined) continue;
     const used = usedOf(ledger, key);
-    const amount = need.get(key) ?? 0n;
-    if (limit === undefined || used + amount <= limit) continue;
+    const more = (request.after.get(key) ?? 0n) - (known.get(key) ?? 0n);
+    if (used + more <= limit) continue;
     const left = limit > used ? limit - used : 0n;
     const usedBySelf = ledger.self.get(key) ?? 0n;
-    lacks.push({ key, needs: amount > 0n ? amount : raise, left, hard: limit, usedBySelf, granted: used - usedBySelf });
+    lacks.push({ key, needs: more > 0n ? more : raise, left, hard: limit, usedBySelf, granted: used - usedBySelf });
   }
   return lacks;
 }
