@@ -345,6 +345,41 @@ describe("a whole workload", () => {
     await usesCpu("vision", "2");
   });
 
+  it("as a bare Pod is charged, resized in place too, until it has finished", async () => {
+    await client.create(serviceAccounts, { metadata: { name: "default", namespace: "default" } });
+    const key = { namespace: "default", name: "bare" };
+    const container = (cpu: string): object => ({
+      name: "main",
+      image: "none",
+      resources: { requests: { cpu }, limits: { cpu } },
+    });
+    const pod: Loose = {
+      metadata: { ...key, labels: { [groupLabel]: "vision" } },
+      spec: { containers: [container("7")] },
+    };
+    expect(await refusal(client.create(pods, pod))).toContain("limits.cpu needs 7, 6 left of 8 (2 used by itself)");
+    await client.create(pods, { ...pod, spec: { containers: [container("2")] } });
+    await usesCpu("vision", "4");
+    const resize = (cpu: string) =>
+      client.patch(
+        pods,
+        key,
+        { type: "strategic", patch: { spec: { containers: [container(cpu)] } } },
+        { subresource: "resize" },
+      );
+    expect(await refusal(resize("7"))).toContain("limits.cpu needs 5, 4 left of 8 (4 used by itself)");
+    await resize("3");
+    await usesCpu("vision", "5");
+    await client.patch(
+      pods,
+      key,
+      { type: "merge", patch: { status: { phase: "Succeeded" } } },
+      { subresource: "status" },
+    );
+    await usesCpu("vision", "2");
+    await client.delete(pods, key, { gracePeriodSeconds: 0 });
+  });
+
   it("that was admitted and then not stored gives its room back", async () => {
     // The name is taken: our yes comes first, then AlreadyExists.
     expect(await refusal(client.create(deployments, deployment("w2", "vision", 5, "1")))).toContain("already exists");
