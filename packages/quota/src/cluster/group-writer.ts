@@ -10,7 +10,7 @@ import {
   type Random,
 } from "@fleetwright/kube";
 import { quotaErrors, type Refusal } from "../errors.ts";
-import { admit, isClosing, type ChargeRequest, type Lack, type LedgerBounds } from "../core/admit.ts";
+import { admit, isClosing, type ChargeRequest, type Lack, type LedgerBounds, type Verdict } from "../core/admit.ts";
 import { closeGroup } from "../core/close.ts";
 import type { Amounts } from "../core/amounts.ts";
 import { withoutHolds } from "../core/expiry.ts";
@@ -260,20 +260,24 @@ export class GroupWriter {
     }
     const context = { group: this.#group, hard: state.hard, view, fresh: counted.fresh, now, holdLifeMs, bounds };
     const start = ledger;
-    const findings = batch.map(({ job }): Finding => {
-      if (job.kind === "recompute") return undefined;
-      if (job.kind === "close") {
-        const closed = closeGroup(ledger, context);
-        if (closed.kind === "occupied") return { occupied: closed };
-        if (!job.dryRun) ledger = closed.ledger;
-        return { allowed: true };
+    const findings: Finding[] = [];
+    for (let index = 0; index < batch.length;) {
+      const job = batch[index]?.job;
+      if (job?.kind === "charge") {
+        const requests = chargesFrom(batch, index);
+        const folded = admit(ledger, requests, context);
+        ledger = folded.ledger;
+        findings.push(...folded.verdicts.map(findingOf));
+        index += requests.length;
+        continue;
       }
-      const folded = admit(ledger, [job.request], context);
-      ledger = folded.ledger;
-      const verdict = folded.verdicts[0];
-      if (verdict?.kind === "refused") return { allowed: false, refusal: verdict.refusal };
-      return verdict?.kind === "lacking" ? { lacks: verdict.lacks } : { allowed: true };
-    });
+      if (job?.kind === "close") {
+        const closed = closeGroup(ledger, context);
+        if (closed.kind === "closed" && !job.dryRun) ledger = closed.ledger;
+        findings.push(closed.kind === "closed" ? { allowed: true } : { occupied: closed });
+      } else findings.push(undefined);
+      index++;
+    }
     return { ledger, findings, charged: ledger !== start, fresh: counted.fresh.size === 2 };
   }
 
@@ -313,6 +317,22 @@ export class GroupWriter {
       else waiting.resolve({ allowed: false, refusal: { code: quotaErrors.unknownGroup, message } });
     }
   }
+}
+
+/** The charges that stand together in a batch, from `start` on. */
+function chargesFrom(batch: readonly Waiting[], start: number): readonly ChargeRequest[] {
+  const requests: ChargeRequest[] = [];
+  for (let index = start; index < batch.length; index++) {
+    const job = batch[index]?.job;
+    if (job?.kind !== "charge") break;
+    requests.push(job.request);
+  }
+  return requests;
+}
+
+function findingOf(verdict: Verdict): Finding {
+  if (verdict.kind === "refused") return { allowed: false, refusal: verdict.refusal };
+  return verdict.kind === "lacking" ? { lacks: verdict.lacks } : { allowed: true };
 }
 
 /** A refusal must be found on what is read now, and so must an allowance that no write will prove. */
