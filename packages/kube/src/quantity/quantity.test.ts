@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Quantity, parseQuantity, quantityFromJson, type QuantityFormat } from "./quantity.ts";
+import { parseQuantity, quantityFromJson } from "./parse-quantity.ts";
+import { Quantity, type QuantityFormat } from "./quantity.ts";
 
 const formats: readonly QuantityFormat[] = ["DecimalSI", "BinarySI", "DecimalExponent"];
 
