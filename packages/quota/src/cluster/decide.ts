@@ -29,7 +29,7 @@ export interface Admission {
   readonly onDecision?: (webhook: string, outcome: "allowed" | "refused" | "busy" | "error") => void;
 }
 
-export function refuse(refusal: Refusal): AdmissionResponse {
+function refuse(refusal: Refusal): AdmissionResponse {
   if (refusal.retryAfterSeconds === undefined) return denied(refusal.message);
   return denied(refusal.message, {
     code: 429,

@@ -14,7 +14,7 @@ export const partOf = (kind: string, view: GroupView): Part =>
   view.kinds("groups").includes(kind) ? "groups" : "workloads";
 
 /** Whether a part may be counted from this view: it knows at least all that any replica has counted before. */
-export function isFresh(ledger: Ledger, view: GroupView, part: Part): boolean {
+function isFresh(ledger: Ledger, view: GroupView, part: Part): boolean {
   return view.kinds(part).every((kind) => {
     const version = view.version(kind);
     return version !== "" && !isNewer(ledger.seen[kind] ?? "", version);
@@ -22,13 +22,13 @@ export function isFresh(ledger: Ledger, view: GroupView, part: Part): boolean {
 }
 
 /** Whether the view shows what became of a change: it was the first after its base, or it lost to another, which has a hold of its own. */
-export function settledBy(hold: Hold, view: GroupView): Sighting | undefined {
+function settledBy(hold: Hold, view: GroupView): Sighting | undefined {
   const sighting = view.sighting(hold.kind, hold.uid);
   return sighting && (hold.base === "" || isNewer(sighting.version, hold.base)) ? sighting : undefined;
 }
 
 /** The greatest hold of each object, per key. */
-export function holdsByObject(holds: readonly Hold[]): ReadonlyMap<string, { kind: string; charge: Amounts }> {
+function holdsByObject(holds: readonly Hold[]): ReadonlyMap<string, { kind: string; charge: Amounts }> {
   const byObject = new Map<string, { kind: string; charge: Amounts }>();
   for (const { uid, kind, charge } of holds) {
     const before = byObject.get(uid);

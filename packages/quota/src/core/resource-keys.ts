@@ -12,7 +12,7 @@ const isGpuName = (name: string): boolean => /\/(gpu$|gpu[.-]|mig-)/.test(name);
 const mustBeNamed = ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"] as const;
 
 /** `A4.v2` → `A4`, `A4.v2`: a use of a model counts for every key that is its prefix at a dot (mission D3). */
-export function modelPrefixes(model: string): readonly string[] {
+function modelPrefixes(model: string): readonly string[] {
   const parts = model.split(".");
   return parts
     .map((_, index) => parts.slice(0, index + 1).join("."))
@@ -27,7 +27,7 @@ function modelLabelOf(key: string): string | undefined {
 }
 
 /** The key and its model keys, from the workload's labels; never from the quota's keys, whose dots may belong to a resource's name. */
-export function withModels(key: string, labels: Labels): readonly string[] {
+function withModels(key: string, labels: Labels): readonly string[] {
   const label = modelLabelOf(key);
   const model = label === undefined ? undefined : labels[label];
   return model ? [key, ...modelPrefixes(model).map((prefix) => `${key}.${prefix}`)] : [key];

@@ -28,14 +28,22 @@ interface Moment {
 
 const hardCpus = (group: BizGroupResourceQuota | undefined): number => Number(group?.spec.hard["limits.cpu"] ?? 0);
 
+/** What an object takes of a group, and the version since when. */
+interface Taken {
+  readonly group: string;
+  readonly uid: string;
+  readonly kind: string;
+  readonly cpus: number;
+  readonly since: number;
+}
+
 /**
  * Watches everything that happens in the world and says what must not have.
  *
  * Over-admission: an object that is stored with more than before must fit, with all that exists at that moment, into a `hard` that held at some
- * time between its request and its storage. Wrong refusal: during the request there was no moment at which it would not have fitted. Deleted
- * objects count until every replica's cache has shown their deletion (a replica that starts later never sees it: then until their hold has
- * expired), and changes that were admitted and never stored until their hold has expired:
- * that is what the ledger promises.
+ * time between its request and its storage. Wrong refusal: during the request there was no moment at which it would not have fitted. What a
+ * deleted object took counts for as long as some replica has not seen that it was ever taken (the object came and went faster than that cache), or, for
+ * replicas that start later, until its hold has expired; so do changes that were admitted and never stored. That is what the ledger promises.
  */
 export class Oracle {
   readonly violations: string[] = [];
@@ -48,19 +56,9 @@ export class Oracle {
   /** When the youngest replica started. */
   replicaStartedAt = 0;
   readonly #history = new Map<string, Moment[]>();
-  /** Deleted or moved objects that some cache still shows: group, CPUs, and the version at which it was over. */
-  #lingering: {
-    readonly group: string;
-    readonly uid: string;
-    readonly kind: string;
-    readonly cpus: number;
-    readonly version: number;
-    readonly at: number;
-  }[] = [];
-  #known = new Map<
-    string,
-    { readonly group: string; readonly uid: string; readonly kind: string; readonly cpus: number }
-  >();
+  /** What objects took before they were deleted, moved or made smaller, as long as its hold may be open. */
+  #lingering: (Taken & { readonly at: number })[] = [];
+  #known = new Map<string, Taken>();
 
   /** @param holdExpiryMs how long a hold may last, with the time that the reconciler takes */
   constructor(world: World, time: VirtualTime, slowestVersion: (kind: string) => number, holdExpiryMs: number) {
@@ -83,15 +81,17 @@ export class Oracle {
     return sum;
   }
 
-  #existing(): Map<string, { group: string; uid: string; kind: string; cpus: number }> {
-    const all = new Map<string, { group: string; uid: string; kind: string; cpus: number }>();
+  #existing(): Map<string, Taken> {
+    const all = new Map<string, Taken>();
     for (const kind of [...Object.keys(simKinds), groupKindName]) {
       for (const object of this.#world.list(kind)) {
         const group = groupNamedBy(kind, object);
         if (!group) continue;
         const cpus = kind === groupKindName ? hardCpus(object as BizGroupResourceQuota) : cpusOf(object);
         const uid = object.metadata.uid ?? "";
-        all.set(uid, { group, uid, kind, cpus });
+        const before = this.#known.get(uid);
+        const same = before?.group === group && before.cpus === cpus;
+        all.set(uid, same ? before : { group, uid, kind, cpus, since: Number(object.metadata.resourceVersion) });
       }
     }
     return all;
@@ -102,16 +102,14 @@ export class Oracle {
     for (const [uid, before] of this.#known) {
       const now = existing.get(uid);
       if (now && now.group === before.group && now.cpus >= before.cpus) continue;
-      this.#lingering.push({ ...before, version: this.#world.revision, at: this.#time.now() });
+      this.#lingering.push({ ...before, at: this.#time.now() });
     }
     this.#known = existing;
     const at = this.#time.now();
-    // A replica that starts after an object has gone can't tell whether its hold is of the past or of the future.
-    this.#lingering = this.#lingering.filter(
-      (each) => this.#slowestVersion(each.kind) < each.version || at < each.at + this.#holdExpiryMs,
-    );
+    this.#lingering = this.#lingering.filter((each) => at < each.at + this.#holdExpiryMs);
+    // Whoever has seen what an object took knows that its hold is of the past; a replica that starts after the object has gone never will.
     const lingering = this.#lingering.filter(
-      (each) => this.#slowestVersion(each.kind) < each.version || this.replicaStartedAt > each.at,
+      (each) => this.#slowestVersion(each.kind) < each.since || this.replicaStartedAt > each.at,
     );
     this.#attempts = this.#attempts.filter((attempt) => attempt.endsAt > at);
     for (const group of this.#world.list(groupKindName)) {
