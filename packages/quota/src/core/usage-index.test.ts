@@ -80,7 +80,9 @@ function objectOf({ kind, id, owner, group, replicas, app }: Change, version: nu
 
 const totalOf = (index: UsageIndex, group: string): Readonly<Record<string, bigint>> =>
   Object.fromEntries(
-    [...index.view(group, () => "1").total("workloads")].filter(([, amount]) => amount !== 0n).toSorted(),
+    [...index.view(group, () => "1").total("workloads")]
+      .filter(([, amount]) => amount !== 0n)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1)),
   );
 
 describe("the index", () => {
