@@ -27,7 +27,7 @@ export interface Option<T> {
 export type Options = Readonly<Record<string, Option<unknown>>>;
 export type OptionValues<O extends Options> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
 
-export interface Argument {
+interface Argument {
   /** `<group>` is required, `[group]` is not. */
   readonly name: string;
   readonly description: string;
@@ -79,7 +79,7 @@ export function integer(flags: string, description: string, initial: number, min
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** Go's short durations (`90s`, `5m`, `1h30m`), as milliseconds. */
-export function parseDuration(value: string): number {
+function parseDuration(value: string): number {
   const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
   if (parts.length === 0 || parts.map((part) => part[0]).join("") !== value) {
     throw new Error(`"${value}" is not a duration; write for example 500ms, 90s, 5m or 1h30m`);
@@ -91,8 +91,6 @@ export function parseDuration(value: string): number {
 export function duration(flags: string, description: string, initialMs: number): Option<number> {
   return { flags, description, initial: initialMs, parse: parseDuration };
 }
-
-export type OutputFormat = "table" | "json" | "yaml";
 
 /** `-o table|json|yaml`, the same on every command that prints. */
 export const outputOption: Option<string> = {
