@@ -81,6 +81,15 @@ class FakeServer {
   }
 }
 
+const stored = (uid: string, name: string, replicas: number, resourceVersion: string): KubeObject =>
+  ({
+    metadata: { name, namespace: "ns", uid, resourceVersion, labels: { [groupLabel]: "g" } },
+    spec: {
+      replicas,
+      template: { spec: { containers: [{ name: "main", resources: { limits: { cpu: "1" } } }] } },
+    },
+  }) as KubeObject;
+
 const said = (outcomes: readonly Outcome[]): readonly (boolean | string)[] =>
   outcomes.map((each) => each.allowed || each.refusal.message);
 
@@ -128,6 +137,70 @@ describe("a group's writer", () => {
     expect(server.object.status?.used).toEqual({ "limits.cpu": "3" });
   });
 
+  it("charges a create once that is sent again under a new UID, and takes no room for its first try", async () => {
+    const server = new FakeServer(5);
+    const writer = server.writer();
+    expect(said(await server.ask(writer, wants("first", 4, { name: "w" })))).toEqual([true]);
+    expect(said(await server.ask(writer, wants("second", 4, { name: "w" }), wants("other", 1)))).toEqual([true, true]);
+    expect(server.object.status?.used).toEqual({ "limits.cpu": "5" });
+  });
+
+  it("keeps few holds of a name that is created over and over (kubernetes#61530)", async () => {
+    const server = new FakeServer(9);
+    const writer = server.writer({ maxHolds: 3, maxBytes: 1_000 });
+    for (let round = 0; round < 20; round++) {
+      const creates = Array.from({ length: 20 }, (_, index) =>
+        wants(`${round}-${index}`, 1 + (index % 3), { name: "w" }),
+      );
+      expect(new Set(said(await server.ask(writer, ...creates)))).toEqual(new Set([true]));
+    }
+    expect(readGroup(server.object).ledger.holds).toHaveLength(2);
+    expect(server.object.status?.used).toEqual({ "limits.cpu": "3" });
+    expect(said(await server.ask(writer, wants("other", 6)))).toEqual([true]);
+  });
+
+  it.each([2, 3, 9])(
+    "keeps the room of the first of %i creates of a name when the last was stored and deleted",
+    async (count) => {
+      const server = new FakeServer(5);
+      const writer = server.writer();
+      const uids = Array.from({ length: count }, (_, index) => `u${index}`);
+      for (const uid of uids) await server.ask(writer, wants(uid, 4, { name: "w" }));
+      server.index.upsert(deployments, stored(uids.at(-1) ?? "", "w", 4, "50"));
+      server.index.remove(uids.at(-1) ?? "", "51", 0);
+      // The API server may still store the first one: it was only slow.
+      expect(said(await server.ask(writer, wants("other", 2)))).toEqual([
+        'quota "g": limits.cpu needs 2, 1 left of 5 (4 used by itself)',
+      ]);
+    },
+  );
+
+  it("charges what replaces an object of its name the difference, before the cache has noticed", async () => {
+    const server = new FakeServer(5);
+    server.index.upsert(deployments, stored("old", "w", 3, "50"));
+    expect(said(await server.ask(server.writer(), wants("new", 4, { name: "w" }), wants("other", 1)))).toEqual([
+      true,
+      true,
+    ]);
+    expect(server.object.status?.used).toEqual({ "limits.cpu": "5" });
+  });
+
+  it("keeps a child group's creates with different keys apart: the parent's new key must be in all of them", async () => {
+    const server = new FakeServer(5);
+    const child = (uid: string, after: ReadonlyMap<string, bigint>): ChargeRequest =>
+      wants(uid, 0, {
+        name: "c",
+        kind: "bizgroupresourcequotas.fleetwright.dev",
+        namespace: "",
+        childGroup: true,
+        after,
+      });
+    const more = new Map([...cpu(1), ["requests.memory", 1n] as const]);
+    await server.ask(server.writer(), child("1", cpu(1)), child("2", more), child("3", more), child("4", more));
+    const keys = readGroup(server.object).ledger.holds.map(({ charge }) => charge.size);
+    expect(keys).toEqual([1, 2]);
+  });
+
   it("charges nothing for a dry run", async () => {
     const server = new FakeServer(5);
     expect(
@@ -161,15 +234,7 @@ describe("a group's writer", () => {
     const server = new FakeServer(5);
     const writer = server.writer();
     await server.ask(writer, wants("a", 3));
-    const spec = {
-      replicas: 1,
-      template: { spec: { containers: [{ name: "main", resources: { limits: { cpu: "1" } } }] } },
-    };
-    const stored = {
-      metadata: { name: "a", namespace: "ns", uid: "a", resourceVersion: "50", labels: { [groupLabel]: "g" } },
-      spec,
-    };
-    server.index.upsert(deployments, stored as KubeObject);
+    server.index.upsert(deployments, stored("a", "a", 1, "50"));
     expect(said(await server.ask(writer, wants("b", 4)))).toEqual([true]);
     const { ledger } = readGroup(server.object);
     expect(ledger.holds.map(({ uid }) => uid)).toEqual(["b"]);

@@ -13,10 +13,10 @@ import { quotaErrors, type Refusal } from "../errors.ts";
 import { admit, isClosing, type ChargeRequest, type Lack, type LedgerBounds, type Verdict } from "../core/admit.ts";
 import { closeGroup } from "../core/close.ts";
 import type { Amounts } from "../core/amounts.ts";
-import { withoutHolds } from "../core/expiry.ts";
+import { withoutHolds, type Expired } from "../core/expiry.ts";
 import type { GroupView } from "../core/group-view.ts";
 import { readGroup, sameStatus, writeGroup, type GroupState } from "../core/group-state.ts";
-import type { Hold, Ledger } from "../core/ledger.ts";
+import type { Ledger } from "../core/ledger.ts";
 import { recompute } from "../core/recompute.ts";
 import { exceeded, inUse, type GroupContext } from "../core/refusal.ts";
 
@@ -60,7 +60,7 @@ export interface Reconciled {
 
 interface RecomputeJob {
   readonly kind: "recompute";
-  readonly released: readonly Hold[];
+  readonly expired: readonly Expired[];
   readonly ready: Omit<Condition, "type" | "lastTransitionTime"> | undefined;
   /** Write even if only the time has changed. */
   readonly touch: boolean;
@@ -129,7 +129,7 @@ export class GroupWriter {
     return this.#submit({ kind: "close", dryRun }, deadline, signal) as Promise<Outcome>;
   }
 
-  /** Counts from the caches, takes released holds out and writes what has changed. */
+  /** Counts from the caches, takes expired holds out and writes what has changed. */
   recompute(job: Omit<RecomputeJob, "kind">, deadline: number, signal: AbortSignal): Promise<Reconciled> {
     return this.#submit({ kind: "recompute", ...job }, deadline, signal) as Promise<Reconciled>;
   }
@@ -213,9 +213,9 @@ export class GroupWriter {
       evaluation = state && this.#evaluate(state, batch, store.view(this.#group));
       live = true;
     }
-    if (state && evaluation?.findings.some(needsLiveView)) {
+    if (state && evaluation && needsLiveView(evaluation)) {
       // The lists must be newer than the ledger that they are compared with.
-      const view = await store.liveView(this.#group, state.ledger, signal);
+      const view = await store.liveView(this.#group, withoutExpired(state.ledger, batch), signal);
       evaluation = this.#evaluate(state, batch, view);
       if (!evaluation.fresh) return false;
     }
@@ -251,8 +251,7 @@ export class GroupWriter {
   #evaluate(state: GroupState, batch: readonly Waiting[], view: GroupView): Evaluation {
     const { clock, bounds, holdLifeMs = holdLifeDefault } = this.#options;
     const now = clock.now();
-    const released = batch.flatMap(({ job }) => (job.kind === "recompute" ? job.released : []));
-    const counted = recompute(withoutHolds(state.ledger, released), view);
+    const counted = recompute(withoutExpired(state.ledger, batch), view);
     let ledger = counted.ledger;
     if (ledger.closingSince !== undefined && !isClosing(ledger, { now, holdLifeMs })) {
       const { closingSince: _lapsed, ...open } = ledger;
@@ -350,10 +349,19 @@ function needsLiveState(batch: readonly Waiting[], evaluation: Evaluation): bool
 }
 
 /** Room may have been freed that no cache shows yet; unless it could not fit even into an empty group. */
-function needsLiveView(finding: Finding): boolean {
-  if (finding === undefined || "allowed" in finding) return false;
-  return "occupied" in finding || finding.lacks.every((lack) => lack.needs <= lack.hard);
+function needsLiveView({ findings, fresh }: Evaluation): boolean {
+  return findings.some((finding) => {
+    if (finding === undefined || "allowed" in finding) return false;
+    return !fresh || "occupied" in finding || finding.lacks.every((lack) => lack.needs <= lack.hard);
+  });
 }
+
+/** The ledger that a batch starts from. */
+const withoutExpired = (ledger: Ledger, batch: readonly Waiting[]): Ledger =>
+  withoutHolds(
+    ledger,
+    batch.flatMap(({ job }) => (job.kind === "recompute" ? job.expired : [])),
+  );
 
 /** Worth another try: the server was busy or could not be reached. */
 function isTransient(error: unknown): boolean {

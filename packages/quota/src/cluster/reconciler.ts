@@ -11,7 +11,7 @@ import {
   type ReconcileResult,
 } from "@fleetwright/kube";
 import { printAmount } from "../core/amounts.ts";
-import { expiredHolds, isReleased, nextExpiry } from "../core/expiry.ts";
+import { expire, expiredHolds, nextExpiry, type Expired } from "../core/expiry.ts";
 import { overUse, readGroup } from "../core/group-state.ts";
 import type { Hold } from "../core/ledger.ts";
 import { groupOf } from "../core/ownership.ts";
@@ -61,14 +61,14 @@ export class GroupReconciler implements Reconciler {
 
     const live = await this.#read(name, signal);
     if (!live) return undefined;
-    const released = await this.#released(live, holdLifeMs, signal);
+    const expired = await this.#expired(live, holdLifeMs, signal);
     const last = Date.parse(live.status?.lastReconcileTime ?? "");
     const due = Number.isNaN(last) || now - last >= refreshMs - settleMs;
     const before = readGroup(live);
     const counted = await this.#options
       .writer(name)
-      .recompute({ released, ready: this.#ready(live), touch: due }, clock.now() + recomputeTimeoutMs, signal);
-    this.#report(live, counted.state.hard, counted.ledger, released, before.ledger.holds.length);
+      .recompute({ expired, ready: this.#ready(live), touch: due }, clock.now() + recomputeTimeoutMs, signal);
+    this.#report(live, counted.state.hard, counted.ledger, expired.length, before.ledger.holds.length);
     if (!counted.fresh) return { requeueAfterMs: behindMs };
     const expiry = nextExpiry(counted.ledger, holdLifeMs);
     const next = Math.min(refreshMs, expiry === undefined ? refreshMs : Math.max(settleMs, expiry - clock.now()));
@@ -84,16 +84,16 @@ export class GroupReconciler implements Reconciler {
     }
   }
 
-  async #released(group: BizGroupResourceQuota, holdLifeMs: number, signal: AbortSignal): Promise<readonly Hold[]> {
+  async #expired(group: BizGroupResourceQuota, holdLifeMs: number, signal: AbortSignal): Promise<readonly Expired[]> {
     const { clock } = this.#options;
     const { name, ledger } = readGroup(group);
-    const released: Hold[] = [];
+    const expired: Expired[] = [];
     for (const hold of expiredHolds(ledger, clock.now(), holdLifeMs)) {
       const live = await this.#lookUp(hold, signal);
       const groupOfLive = live && (hold.kind === groupKindName ? parentOf(live) : groupOf(live));
-      if (isReleased(hold, live, name, groupOfLive)) released.push(hold);
+      expired.push(expire(hold, live, name, groupOfLive));
     }
-    return released;
+    return expired;
   }
 
   async #lookUp(hold: Hold, signal: AbortSignal): Promise<KubeObject | undefined> {
@@ -128,14 +128,14 @@ export class GroupReconciler implements Reconciler {
     group: BizGroupResourceQuota & KubeObject,
     hard: ReadonlyMap<string, bigint>,
     ledger: Parameters<typeof overUse>[1],
-    released: readonly Hold[],
+    expired: number,
     holdsBefore: number,
   ): void {
     const { events, logger } = this.#options;
     const regarding = { apiVersion: "fleetwright.dev/v1alpha1", kind: "BizGroupResourceQuota", ...group } as KubeObject;
-    if (released.length > 0)
+    if (expired > 0)
       logger.info(
-        { group: group.metadata.name, released: released.length, holds: holdsBefore },
+        { group: group.metadata.name, released: expired, holds: holdsBefore },
         "released holds whose objects never appeared",
       );
     const over = overUse(hard, ledger);

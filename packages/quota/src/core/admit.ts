@@ -2,8 +2,8 @@ import { quotaErrors, type Refusal } from "../errors.ts";
 import { add, addInto, excess, isZero, max, type Amounts } from "./amounts.ts";
 import type { GroupView, Part } from "./group-view.ts";
 import { holdBytes } from "./ledger-codec.ts";
-import { usedOf, type Hold, type Ledger } from "./ledger.ts";
-import { knownTermOf, partOf, termOf } from "./recompute.ts";
+import { isSameSlot, usedOf, type Hold, type Ledger } from "./ledger.ts";
+import { heldTermOf, partOf, termOf } from "./recompute.ts";
 
 /** Somebody wants an object to use this much of a group. */
 export interface ChargeRequest {
@@ -77,14 +77,15 @@ export function admit(ledger: Ledger, requests: readonly ChargeRequest[], contex
     const evaluated = evaluate(current, request, context);
     if (evaluated.verdict.kind !== "allowed" || evaluated.hold === undefined || request.dryRun)
       return evaluated.verdict;
-    const next = withHold(current, evaluated.hold);
-    bytes += holdBytes(evaluated.hold);
+    const next = withHold(current, evaluated.hold, request.childGroup === true);
+    const nextBytes = bytes + next.addedBytes;
     if (
-      next.holds.length > current.holds.length &&
-      (next.holds.length > context.bounds.maxHolds || bytes > context.bounds.maxBytes)
+      next.ledger.holds.length > current.holds.length &&
+      (next.ledger.holds.length > context.bounds.maxHolds || nextBytes > context.bounds.maxBytes)
     )
       return { kind: "refused", refusal: full(context.group) };
-    current = charged(next, partOf(request.kind, context.view), evaluated.need);
+    bytes = nextBytes;
+    current = charged(next.ledger, partOf(request.kind, context.view), evaluated.need);
     return evaluated.verdict;
   });
   return { ledger: current, verdicts };
@@ -141,8 +142,8 @@ function evaluate(ledger: Ledger, request: ChargeRequest, context: AdmitContext)
     return refusedWith(quotaErrors.unspecified, `quota "${group}": must specify ${list}`);
   }
   const known = context.fresh.has(partOf(request.kind, view))
-    ? termOf(ledger, view, request.kind, request.uid)
-    : knownTermOf(ledger, request.kind, request.uid, request.base, request.before);
+    ? termOf(ledger, view, request)
+    : heldTermOf(ledger, request);
   const need = excess(request.after, known);
   const lacks = lacksOf(ledger, request, known, hard);
   if (lacks.length > 0) return { verdict: { kind: "lacking", lacks }, need };
@@ -152,7 +153,7 @@ function evaluate(ledger: Ledger, request: ChargeRequest, context: AdmitContext)
 
 /**
  * Keys at which the change raises what the object uses, and with which the group would use more than it may. What counts is everything else and the
- * object as it will be: an older hold of it may have kept more room than it needs now, or kept room that `hard` has since been lowered below.
+ * slot as it will be: an older hold of it may have kept more room than it needs now, or kept room that `hard` has since been lowered below.
  */
 function lacksOf(ledger: Ledger, request: ChargeRequest, known: Amounts, hard: Amounts): readonly Lack[] {
   const lacks: Lack[] = [];
@@ -169,12 +170,46 @@ function lacksOf(ledger: Ledger, request: ChargeRequest, known: Amounts, hard: A
   return lacks;
 }
 
-/** An object's holds of one base are one: the greater charge, from now. */
-function withHold(ledger: Ledger, hold: Hold): Ledger {
-  const at = ledger.holds.findIndex((each) => each.uid === hold.uid && each.base === hold.base);
-  const before = ledger.holds[at];
-  if (!before) return { ...ledger, holds: [...ledger.holds, hold] };
-  return { ...ledger, holds: ledger.holds.with(at, { ...hold, charge: max(before.charge, hold.charge) }) };
+/**
+ * Creates of one slot that stand side by side, each settled by its own object. One more takes the place of an earlier one: who creates a name that
+ * exists over and over (kubernetes#61530) must not fill the ledger.
+ */
+const createsPerSlot = 2;
+
+/**
+ * An object's holds of one base are one: the greater charge, from now. Those of child groups only if they name the same keys: who adds a key to the
+ * parent looks for children that lack it.
+ */
+function withHold(
+  ledger: Ledger,
+  hold: Hold,
+  childGroup: boolean,
+): { readonly ledger: Ledger; readonly addedBytes: number } {
+  const before = ledger.holds.filter(
+    (each) => isSameSlot(each, hold) && (!childGroup || namesSameKeys(each.charge, hold.charge)),
+  );
+  const same = before.filter((each) => each.uid === hold.uid && each.base === hold.base);
+  const creates = hold.base === "" ? before.filter((each) => each.base === "") : [];
+  const joined = same.length > 0 || creates.length < createsPerSlot ? same : joinedBy(hold, creates);
+  const next: Hold = {
+    ...hold,
+    uid: joined.every(({ uid }) => uid === hold.uid) ? hold.uid : "",
+    charge: joined.reduce((charge, each) => max(charge, each.charge), hold.charge),
+  };
+  const addedBytes = joined.reduce((sum, each) => sum - holdBytes(each), holdBytes(next));
+  return { ledger: { ...ledger, holds: [...ledger.holds.filter((each) => !joined.includes(each)), next] }, addedBytes };
+}
+
+const namesSameKeys = (left: Amounts, right: Amounts): boolean =>
+  left.size === right.size && [...left.keys()].every((key) => right.has(key));
+
+/**
+ * Earlier creates that a new one answers for from now on: those that ask for no more than it does; if there are none, the last one. The greater ones
+ * keep their time: a big create at the start of a long row of small ones does not keep its room as long as the row goes on.
+ */
+function joinedBy(hold: Hold, creates: readonly Hold[]): readonly Hold[] {
+  const covered = creates.filter((each) => isZero(excess(each.charge, hold.charge)));
+  return covered.length > 0 ? covered : creates.slice(-1);
 }
 
 function charged(ledger: Ledger, part: Part, need: Amounts): Ledger {

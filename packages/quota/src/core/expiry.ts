@@ -1,6 +1,6 @@
 import type { KubeObject } from "@fleetwright/kube";
-import type { Hold, Ledger } from "./ledger.ts";
-import { isNewer } from "./recompute.ts";
+import { slotKey, type Hold, type Ledger } from "./ledger.ts";
+import { newer } from "./recompute.ts";
 
 /** Holds that are old enough to be looked up. @param now milliseconds since the epoch */
 export function expiredHolds(ledger: Ledger, now: number, holdLifeMs: number): readonly Hold[] {
@@ -14,25 +14,39 @@ export function nextExpiry(ledger: Ledger, holdLifeMs: number): number | undefin
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
+/** A hold whose time is over, and what its look-up showed. */
+export interface Expired {
+  readonly hold: Hold;
+  /** The resource version of the object that has the slot in this group; `""` when there is none. */
+  readonly shown: string;
+}
+
 /**
- * Whether a live read shows that an old hold protects nothing: the object is not there, is still what it was, or has left the group. If it is
- * newer and in the group the hold stays until a cache shows it.
+ * What a live read makes of an old hold. Whatever it stands for is decided by now. If an object of this group has the slot, of whatever UID, the hold may
+ * be all that it is counted by: its room stays booked until somebody counts from a cache that is as new as that object.
  *
- * @param live the object under the hold's name, read live; `undefined` when there is none
+ * @param live the object in the hold's slot, read live; `undefined` when there is none
  */
-export function isReleased(
+export function expire(
   hold: Hold,
   live: KubeObject | undefined,
   group: string,
   groupOfLive: string | undefined,
-): boolean {
-  if (!live || live.metadata.uid !== hold.uid || live.metadata.resourceVersion === hold.base) return true;
-  return groupOfLive !== group && isNewer(live.metadata.resourceVersion ?? "", hold.base);
+): Expired {
+  return { hold, shown: live && groupOfLive === group ? (live.metadata.resourceVersion ?? "") : "" };
 }
 
-/** Takes released holds out; one that was renewed since it was looked up stays. */
-export function withoutHolds(ledger: Ledger, released: readonly Hold[]): Ledger {
-  if (released.length === 0) return ledger;
-  const gone = new Set(released.map((hold) => `${hold.uid}/${hold.base}/${hold.at}`));
-  return { ...ledger, holds: ledger.holds.filter((hold) => !gone.has(`${hold.uid}/${hold.base}/${hold.at}`)) };
+/** Takes expired holds out; one that was renewed since it was looked up stays. */
+export function withoutHolds(ledger: Ledger, expired: readonly Expired[]): Ledger {
+  if (expired.length === 0) return ledger;
+  const idOf = (hold: Hold): string => `${slotKey(hold)}/${hold.uid}/${hold.base}/${hold.at}`;
+  const present = new Set(ledger.holds.map(idOf));
+  const gone = new Set<string>();
+  const seen: Record<string, string> = { ...ledger.seen };
+  for (const { hold, shown } of expired) {
+    if (!present.has(idOf(hold))) continue;
+    gone.add(idOf(hold));
+    if (shown !== "") seen[hold.kind] = newer(seen[hold.kind], shown);
+  }
+  return { ...ledger, seen, holds: ledger.holds.filter((hold) => !gone.has(idOf(hold))) };
 }

@@ -1,4 +1,5 @@
 import type { Amounts } from "./amounts.ts";
+import type { Slot } from "./ledger.ts";
 
 /** The two sums of a ledger: what workloads use, and what is granted to child groups. */
 export type Part = "workloads" | "groups";
@@ -21,9 +22,10 @@ export interface GroupView {
   newest(kind: string): string;
   /** What the objects of this group use together. */
   total(part: Part): Amounts;
-  /** What one object uses of this group; nothing if it is not in it, or free as a child of one that is. */
-  charge(kind: string, uid: string): Amounts;
+  /** What the object of a slot uses of this group; nothing if it is not in it, or free as a child of one that is. */
+  charge(slot: Slot): Amounts;
   /** How many objects name the group. */
   members(part: Part): number;
+  /** @param uid `""`, of a hold that stands for several creates, is never seen */
   sighting(kind: string, uid: string): Sighting | undefined;
 }

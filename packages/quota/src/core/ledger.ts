@@ -16,14 +16,19 @@ export interface Ledger {
   readonly closingSince?: number;
 }
 
-/** An admitted change that no cache has shown yet. */
-export interface Hold {
-  readonly uid: string;
+/** A place that at most one object has at a time: what is charged is the slot, whatever UID its object has. */
+export interface Slot {
   /** `deployments.apps` */
   readonly kind: string;
   /** `""` for cluster-scoped objects. */
   readonly namespace: string;
   readonly name: string;
+}
+
+/** An admitted change that no cache has shown yet. */
+export interface Hold extends Slot {
+  /** `""`: it stands for several creates of one slot. Each of them may still be stored, so no sighting settles it. */
+  readonly uid: string;
   /** The resource version that the change replaces; `""` for a create. */
   readonly base: string;
   /** When it was admitted, in milliseconds since the epoch. */
@@ -33,6 +38,12 @@ export interface Hold {
 }
 
 export const emptyLedger: Ledger = { self: new Map(), granted: new Map(), holds: [], seen: {} };
+
+/** A slot as the key of a map. */
+export const slotKey = ({ kind, namespace, name }: Slot): string => `${kind}/${namespace}/${name}`;
+
+export const isSameSlot = (left: Slot, right: Slot): boolean =>
+  left.name === right.name && left.namespace === right.namespace && left.kind === right.kind;
 
 /** What is taken of `hard`. */
 export function usedOf(ledger: Pick<Ledger, "self" | "granted">, key: string): bigint {

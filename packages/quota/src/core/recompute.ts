@@ -1,13 +1,13 @@
 import { compareResourceVersions } from "@fleetwright/kube";
 import { addInto, max, noAmounts, subtractFrom, type Amounts } from "./amounts.ts";
 import type { GroupView, Part, Sighting } from "./group-view.ts";
-import type { Hold, Ledger } from "./ledger.ts";
+import { isSameSlot, slotKey, type Hold, type Ledger, type Slot } from "./ledger.ts";
 
 /** Resource versions as text, where `""` is before all. */
 export const isNewer = (left: string, right: string): boolean =>
   left !== "" && (right === "" || compareResourceVersions(left, right) > 0);
 
-const newer = (left: string | undefined, right: string): string =>
+export const newer = (left: string | undefined, right: string): string =>
   left !== undefined && !isNewer(right, left) ? left : right;
 
 export const partOf = (kind: string, view: GroupView): Part =>
@@ -27,14 +27,15 @@ function settledBy(hold: Hold, view: GroupView): Sighting | undefined {
   return sighting && (hold.base === "" || isNewer(sighting.version, hold.base)) ? sighting : undefined;
 }
 
-/** The greatest hold of each object, per key. */
-function holdsByObject(holds: readonly Hold[]): ReadonlyMap<string, { kind: string; charge: Amounts }> {
-  const byObject = new Map<string, { kind: string; charge: Amounts }>();
-  for (const { uid, kind, charge } of holds) {
-    const before = byObject.get(uid);
-    byObject.set(uid, { kind, charge: before ? max(before.charge, charge) : charge });
+/** The greatest hold of each slot, per key. */
+function holdsBySlot(holds: readonly Hold[]): Iterable<Pick<Hold, keyof Slot | "charge">> {
+  const bySlot = new Map<string, Pick<Hold, keyof Slot | "charge">>();
+  for (const hold of holds) {
+    const key = slotKey(hold);
+    const before = bySlot.get(key);
+    bySlot.set(key, before ? { ...before, charge: max(before.charge, hold.charge) } : hold);
   }
-  return byObject;
+  return bySlot.values();
 }
 
 /** Counts a part from the view: `Σ max(charge as known, charges of unsettled holds)`. Settled holds go. The view must be fresh. */
@@ -47,9 +48,9 @@ function recount(ledger: Ledger, view: GroupView, part: Part): Ledger {
     return settled === undefined;
   });
   const total = new Map(view.total(part));
-  for (const [uid, { kind, charge }] of holdsByObject(holds.filter((hold) => partOf(hold.kind, view) === part))) {
-    const known = view.charge(kind, uid);
-    addInto(total, max(known, charge));
+  for (const hold of holdsBySlot(holds.filter((each) => partOf(each.kind, view) === part))) {
+    const known = view.charge(hold);
+    addInto(total, max(known, hold.charge));
     subtractFrom(total, known);
   }
   for (const kind of view.kinds(part)) {
@@ -73,16 +74,13 @@ export function recompute(ledger: Ledger, view: GroupView): Recomputed {
   return { ledger: next, fresh };
 }
 
-/** What the view and the holds say that one object takes of the group now. */
-export function termOf(ledger: Ledger, view: GroupView, kind: string, uid: string): Amounts {
-  let term = view.charge(kind, uid);
-  for (const hold of ledger.holds) if (hold.uid === uid) term = max(term, hold.charge);
-  return term;
-}
+/** What the view and the holds say that a slot takes of the group now. Exact right after a recompute from this view. */
+export const termOf = (ledger: Ledger, view: GroupView, slot: Slot): Amounts =>
+  max(view.charge(slot), heldTermOf(ledger, slot));
 
-/** What is known without a fresh view: the holds, and the object as it was, unless it may have been counted at a later version. */
-export function knownTermOf(ledger: Ledger, kind: string, uid: string, base: string, before: Amounts): Amounts {
-  let term = base !== "" && !isNewer(ledger.seen[kind] ?? "", base) ? before : noAmounts;
-  for (const hold of ledger.holds) if (hold.uid === uid) term = max(term, hold.charge);
+/** What the sum contains of a slot for certain, without a fresh view: its holds were each booked in full. */
+export function heldTermOf(ledger: Ledger, slot: Slot): Amounts {
+  let term = noAmounts;
+  for (const hold of ledger.holds) if (isSameSlot(hold, slot)) term = max(term, hold.charge);
   return term;
 }

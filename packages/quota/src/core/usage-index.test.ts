@@ -122,6 +122,31 @@ describe("the index", () => {
     expect(isZero(index.view("a", () => "9").total("workloads"))).toBe(true);
   });
 
+  it("counts one object of a name: the newer, whichever news comes first", () => {
+    const at = (uid: string, replicas: number, version: number): KubeObject => {
+      const object = objectOf({ kind: "d", id: 0, owner: 3, group: "a", replicas, app: "x", gone: false }, version);
+      return { ...object, metadata: { ...object.metadata, uid } };
+    };
+    const [old, recreated] = [at("old", 3, 9), at("new", 1, 10)];
+    for (const order of [
+      [old, recreated],
+      [recreated, old],
+    ]) {
+      const index = new UsageIndex(builtInKinds, () => noDefaults);
+      for (const object of order) index.upsert(deployments, object);
+      expect(totalOf(index, "a")["limits.cpu"]).toBe(1_000_000_000n);
+      // The late end of the old one takes nothing from the new one.
+      index.remove("old", "9", 0);
+      const slot = { kind: "deployments.apps", namespace: "ns", name: "d0" };
+      expect(
+        index
+          .view("a", () => "10")
+          .charge(slot)
+          .get("limits.cpu"),
+      ).toBe(1_000_000_000n);
+    }
+  });
+
   it("is not set back by a version that it has passed", () => {
     const index = new UsageIndex(builtInKinds, () => noDefaults);
     const at = (replicas: number, version: number): KubeObject =>

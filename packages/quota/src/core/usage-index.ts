@@ -5,6 +5,7 @@ import { footprint } from "./footprint.ts";
 import type { GroupView, Part, Sighting } from "./group-view.ts";
 import { controllerOf, groupOf, isCovered, type Workload } from "./ownership.ts";
 import type { NamespaceDefaults } from "./pod-template.ts";
+import { slotKey, type Slot } from "./ledger.ts";
 import { isNewer } from "./recompute.ts";
 import type { WorkloadKind } from "./workload-kind.ts";
 
@@ -28,6 +29,8 @@ export interface Entry {
   readonly effective: Amounts;
 }
 
+const slotOf = ({ kindName, namespace, name }: Entry): Slot => ({ kind: kindName, namespace, name });
+
 interface GroupTotals {
   readonly members: Set<string>;
   readonly workloads: Map<string, bigint>;
@@ -42,6 +45,8 @@ const rememberDeletedMs = 10 * 60_000;
 /** What all groups use, kept up to date object by object, so that an admission costs the size of its ledger and not of the fleet. */
 export class UsageIndex {
   readonly #entries = new Map<string, Entry>();
+  /** UIDs by slot. */
+  readonly #slots = new Map<string, string>();
   readonly #children = new Map<string, Set<string>>();
   readonly #groups = new Map<string, GroupTotals>();
   readonly #gone = new Map<string, { readonly version: string; readonly at: number }>();
@@ -150,8 +155,8 @@ export class UsageIndex {
       version: versionOf,
       newest: (kind) => totals?.newest.get(kind) ?? "",
       total: (part) => totals?.[part] ?? noAmounts,
-      charge: (_kind, uid) => {
-        const entry = this.#entries.get(uid);
+      charge: (slot) => {
+        const entry = this.#entries.get(this.#slots.get(slotKey(slot)) ?? "");
         return entry?.group === group ? entry.effective : noAmounts;
       },
       members: (part) => {
@@ -179,7 +184,10 @@ export class UsageIndex {
     const before = this.#entries.get(entry.uid);
     // A relist may bring an object that an event has overtaken.
     if (before && isNewer(before.version, entry.version)) return new Set();
-    const touched = new Set<string>();
+    // One slot, one object: after a gap in the watch the news of the second may come without the end of the first.
+    const other = this.#entries.get(this.#slots.get(slotKey(slotOf(entry))) ?? "");
+    if (other && other.uid !== entry.uid && isNewer(other.version, entry.version)) return new Set();
+    const touched = new Set<string>(other && other.uid !== entry.uid ? this.#take(other.uid) : []);
     if (before) this.#unlink(before, touched);
     this.#link(entry, touched);
     this.#recover(entry, before, touched);
@@ -197,6 +205,7 @@ export class UsageIndex {
 
   #link(entry: Entry, touched: Set<string>): void {
     this.#entries.set(entry.uid, entry);
+    this.#slots.set(slotKey(slotOf(entry)), entry.uid);
     const owner = entry.workload && controllerOf(entry.workload.object)?.uid;
     if (owner !== undefined) {
       const siblings = this.#children.get(owner);
@@ -223,6 +232,7 @@ export class UsageIndex {
       if (siblings?.size === 0) this.#children.delete(owner);
     }
     this.#entries.delete(entry.uid);
+    this.#slots.delete(slotKey(slotOf(entry)));
     touched.add(entry.group);
   }
 

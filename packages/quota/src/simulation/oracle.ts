@@ -13,6 +13,9 @@ export interface Attempt {
   /** CPUs of this group that the object will use. */
   readonly after: number;
   readonly startedAt: number;
+  readonly create: boolean;
+  /** When the webhook's answer left, or its call broke. */
+  decidedAt: number;
   /** From when on it takes no room any more, whatever became of it. */
   endsAt: number;
   dryRun: boolean;
@@ -23,8 +26,13 @@ interface Moment {
   readonly hard: number;
   /** What may be taken at most: real use, and changes whose fate is not known everywhere. */
   readonly occupied: number;
-  readonly byObject: ReadonlyMap<string, number>;
+  readonly bySlot: ReadonlyMap<string, number>;
 }
+
+const slotOf = ({ kind, name }: { readonly kind: string; readonly name: string }): string => `${kind}/${name}`;
+
+/** Creates of one name that are followed one by one; of more, the ledger only knows that some may still be stored. */
+const createsFollowed = 2;
 
 const hardCpus = (group: BizGroupResourceQuota | undefined): number => Number(group?.spec.hard["limits.cpu"] ?? 0);
 
@@ -33,6 +41,7 @@ interface Taken {
   readonly group: string;
   readonly uid: string;
   readonly kind: string;
+  readonly name: string;
   readonly cpus: number;
   readonly since: number;
 }
@@ -43,12 +52,15 @@ interface Taken {
  * Over-admission: an object that is stored with more than before must fit, with all that exists at that moment, into a `hard` that held at some
  * time between its request and its storage. Wrong refusal: during the request there was no moment at which it would not have fitted. What a
  * deleted object took counts for as long as some replica has not seen that it was ever taken (the object came and went faster than that cache), or, for
- * replicas that start later, until its hold has expired; so do changes that were admitted and never stored. That is what the ledger promises.
+ * replicas that start later, until its hold has expired; so do changes that were admitted and never stored, and all creates of a name of which there were
+ * more than two within that time. What has one name never counts more than once: a create is never refused because of an earlier one of its name.
+ * That is what the ledger promises.
  */
 export class Oracle {
   readonly violations: string[] = [];
   refusals = 0;
   #attempts: Attempt[] = [];
+  #creates: Attempt[] = [];
   readonly #world: World;
   readonly #time: VirtualTime;
   readonly #slowestVersion: (kind: string) => number;
@@ -71,6 +83,7 @@ export class Oracle {
 
   begin(attempt: Attempt): void {
     this.#attempts.push(attempt);
+    if (attempt.create && !attempt.dryRun) this.#creates.push(attempt);
     this.observe();
   }
 
@@ -91,7 +104,8 @@ export class Oracle {
         const uid = object.metadata.uid ?? "";
         const before = this.#known.get(uid);
         const same = before?.group === group && before.cpus === cpus;
-        all.set(uid, same ? before : { group, uid, kind, cpus, since: Number(object.metadata.resourceVersion) });
+        const name = object.metadata.name ?? "";
+        all.set(uid, same ? before : { group, uid, kind, name, cpus, since: Number(object.metadata.resourceVersion) });
       }
     }
     return all;
@@ -112,19 +126,22 @@ export class Oracle {
       (each) => this.#slowestVersion(each.kind) < each.since || this.replicaStartedAt > each.at,
     );
     this.#attempts = this.#attempts.filter((attempt) => attempt.endsAt > at);
+    this.#creates = this.#creates.filter((attempt) => at < attempt.decidedAt + this.#holdExpiryMs);
+    const joined = joinedCreates(this.#creates);
     for (const group of this.#world.list(groupKindName)) {
       const name = group.metadata.name ?? "";
-      const byObject = new Map<string, number>();
-      const take = (uid: string, cpus: number): void => {
-        byObject.set(uid, Math.max(byObject.get(uid) ?? 0, cpus));
+      const bySlot = new Map<string, number>();
+      const take = (each: { readonly kind: string; readonly name: string }, cpus: number): void => {
+        bySlot.set(slotOf(each), Math.max(bySlot.get(slotOf(each)) ?? 0, cpus));
       };
-      for (const each of existing.values()) if (each.group === name) take(each.uid, each.cpus);
-      for (const each of lingering) if (each.group === name) take(each.uid, each.cpus);
-      for (const each of this.#attempts) if (each.group === name && !each.dryRun) take(each.uid, each.after);
+      for (const each of existing.values()) if (each.group === name) take(each, each.cpus);
+      for (const each of lingering) if (each.group === name) take(each, each.cpus);
+      for (const each of this.#attempts) if (each.group === name && !each.dryRun) take(each, each.after);
+      for (const each of joined) if (each.group === name) take(each, each.after);
       let occupied = 0;
-      for (const cpus of byObject.values()) occupied += cpus;
+      for (const cpus of bySlot.values()) occupied += cpus;
       const moments = this.#history.get(name) ?? [];
-      moments.push({ at, hard: hardCpus(group as BizGroupResourceQuota), occupied, byObject });
+      moments.push({ at, hard: hardCpus(group as BizGroupResourceQuota), occupied, bySlot });
       this.#history.set(name, moments);
     }
   }
@@ -154,7 +171,7 @@ export class Oracle {
   refused(attempt: Attempt): void {
     this.refusals++;
     const justified = this.#during(attempt.group, attempt.startedAt).some((moment) => {
-      const others = moment.occupied - (moment.byObject.get(attempt.uid) ?? 0);
+      const others = moment.occupied - (moment.bySlot.get(slotOf(attempt)) ?? 0);
       return others + attempt.after > moment.hard;
     });
     if (!justified)
@@ -167,4 +184,11 @@ export class Oracle {
     const use = this.realUse(name);
     if (use > 0) this.violations.push(`"${name}" was deleted while ${use} of it were used`);
   }
+}
+
+function joinedCreates(creates: readonly Attempt[]): readonly Attempt[] {
+  const counts = new Map<string, number>();
+  const keyOf = (attempt: Attempt): string => `${attempt.group}/${slotOf(attempt)}`;
+  for (const each of creates) counts.set(keyOf(each), (counts.get(keyOf(each)) ?? 0) + 1);
+  return creates.filter((each) => (counts.get(keyOf(each)) ?? 0) > createsFollowed);
 }

@@ -2,11 +2,10 @@ import type { BizGroupResourceQuota } from "@fleetwright/api";
 import { silentLogger, type KubeObject, type Random } from "@fleetwright/kube";
 import { GroupWriter, type GroupStore } from "../cluster/group-writer.ts";
 import { defaultBounds } from "../core/admit.ts";
-import { expiredHolds, isReleased } from "../core/expiry.ts";
+import { expire, expiredHolds, type Expired } from "../core/expiry.ts";
 import { readGroup } from "../core/group-state.ts";
 import type { GroupView } from "../core/group-view.ts";
 import { mergedView, type Listed } from "../core/merged-view.ts";
-import type { Hold } from "../core/ledger.ts";
 import { groupOf } from "../core/ownership.ts";
 import { noDefaults } from "../core/pod-template.ts";
 import { noContext } from "../core/refusal.ts";
@@ -16,7 +15,15 @@ import type { VirtualTime } from "./virtual-time.ts";
 import { simKinds, type StoredEvent, type World } from "./world.ts";
 
 /** A rule that is broken on purpose, to show that the oracle notices. */
-export type Mutation = "ignore-seen" | "refuse-from-cache" | "short-holds" | "swallow-conflicts" | "forget-holds";
+export type Mutation =
+  | "ignore-seen"
+  | "refuse-from-cache"
+  | "short-holds"
+  | "swallow-conflicts"
+  | "forget-holds"
+  | "expire-unseen"
+  | "settle-joined"
+  | "charge-by-uid";
 
 export interface ReplicaOptions {
   readonly world: World;
@@ -76,21 +83,22 @@ export class Replica {
   async reconcile(group: string): Promise<void> {
     const { time, holdLifeMs } = this.#options;
     const signal = new AbortController().signal;
-    const released = await this.#releasedHolds(group, holdLifeMs);
-    await this.writer(group).recompute({ released, ready: undefined, touch: false }, time.now() + 5_000, signal);
+    const expired = await this.#expired(group, holdLifeMs);
+    await this.writer(group).recompute({ expired, ready: undefined, touch: false }, time.now() + 5_000, signal);
   }
 
-  async #releasedHolds(group: string, holdLifeMs: number): Promise<readonly Hold[]> {
+  async #expired(group: string, holdLifeMs: number): Promise<readonly Expired[]> {
     const { world, time, mutation } = this.#options;
     const object = await this.#call(() => world.group(group));
     if (!object) return [];
     const life = mutation === "short-holds" ? 1 : holdLifeMs;
-    const released: Hold[] = [];
+    const all: Expired[] = [];
     for (const hold of expiredHolds(readGroup(object).ledger, time.now(), life)) {
       const live = await this.#call(() => world.get(hold.kind, hold.name));
-      if (isReleased(hold, live, group, live && groupNamedBy(hold.kind, live))) released.push(hold);
+      const expired = expire(hold, live, group, live && groupNamedBy(hold.kind, live));
+      all.push(mutation === "expire-unseen" ? { ...expired, shown: "" } : expired);
     }
-    return released;
+    return all;
   }
 
   #store(): GroupStore {
@@ -121,7 +129,7 @@ export class Replica {
         }
         const cached = { index: this.#index, versionOf: (kind: string) => String(this.#versions.get(kind) ?? "") };
         const fresh = new UsageIndex([deployments, jobs], () => noDefaults);
-        return mergedView(group, ledger, cached, fresh, new Map(Object.entries(simKinds)), listed);
+        return this.#mutated(mergedView(group, ledger, cached, fresh, new Map(Object.entries(simKinds)), listed));
       },
       context: () => noContext,
     };
@@ -132,7 +140,12 @@ export class Replica {
     const view = this.#index.view(group, (kind) => String(this.#versions.get(kind) ?? ""));
     if (mutation === "ignore-seen") return { ...view, version: () => "999999999999" };
     if (mutation === "forget-holds") return { ...view, sighting: () => ({ version: "999999999999" }) };
-    return view;
+    return this.#mutated(view);
+  }
+
+  #mutated(view: GroupView): GroupView {
+    if (this.#options.mutation !== "settle-joined") return view;
+    return { ...view, sighting: (kind, uid) => (uid === "" ? { version: "1" } : view.sighting(kind, uid)) };
   }
 
   /** A call that takes time on both ways. What a dead replica asked may still be carried out; the answer never comes. */
@@ -164,7 +177,9 @@ export class Replica {
     const { random, time, world } = this.#options;
     // Nothing waits: an idle cache need not be asked as often.
     const idle = (this.#delivered.get(kind) ?? 0) === world.log(kind).length ? 3 : 1;
-    time.setTimer(random.next() * (this.#lag.get(kind) ?? 30) * idle, () => {
+    // A watch that stalls for longer than a short hold lives.
+    const stall = random.next() < 0.01 ? random.next() * 4_000 : 0;
+    time.setTimer(stall + random.next() * (this.#lag.get(kind) ?? 30) * idle, () => {
       if (!this.alive) return;
       const log = world.log(kind);
       let next = this.#delivered.get(kind) ?? 0;

@@ -28,11 +28,9 @@ export interface ScenarioResult {
   readonly crashes: number;
 }
 
-const holdLifeMs = 5_000;
-/** The leader comes to a group every half second at worst, with slow calls. */
-const holdExpiryMs = holdLifeMs + 6_000;
-/** Longest time from our yes to the storage; shorter than a hold lives, as the API server's request timeout is. */
-const slowestStoreMs = 2_500;
+/** The leader comes to a group every half second at worst, with slow calls and stalled caches. */
+const leaderMs = 6_000;
+const connectionReset = "connection reset";
 
 /** Runs clients, an API server, replicas that lag and crash, and a reconciler, all from one seed. */
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
@@ -47,6 +45,9 @@ class Scenario {
   readonly #random;
   readonly #oracle: Oracle;
   readonly #calls = new Map<Replica, Set<(error: Error) => void>>();
+  /** Often so short that holds end under load. */
+  readonly #holdLifeMs: number;
+  readonly #holdExpiryMs: number;
   #replicas: Replica[] = [];
   #serial = 0;
   #admitted = 0;
@@ -56,8 +57,10 @@ class Scenario {
   constructor(options: ScenarioOptions) {
     this.#options = options;
     this.#random = seededRandom(options.seed);
+    this.#holdLifeMs = this.#random.next() < 0.5 ? 5_000 : 1_000;
+    this.#holdExpiryMs = this.#holdLifeMs + leaderMs;
     const slowest = (kind: string): number => Math.min(...this.#replicas.map((replica) => replica.version(kind)));
-    this.#oracle = new Oracle(this.#world, this.#time, slowest, holdExpiryMs);
+    this.#oracle = new Oracle(this.#world, this.#time, slowest, this.#holdExpiryMs);
     this.#putGroup("root", "", 24);
     this.#putGroup("a", "root", 7);
     this.#putGroup("b", "root", 5);
@@ -72,7 +75,7 @@ class Scenario {
     const leader = this.#lead();
     await this.#time.runUntil(start + (this.#options.loadMs ?? 4_000));
     this.#loading = false;
-    await this.#time.runUntil(this.#time.now() + holdExpiryMs + 3_000);
+    await this.#time.runUntil(this.#time.now() + this.#holdExpiryMs + 3_000);
     this.#checkQuiet();
     void Promise.allSettled([...clients, chaos, leader]);
     return {
@@ -116,7 +119,8 @@ class Scenario {
 
   #startReplica(): void {
     const { mutation } = this.#options;
-    const replica = new Replica({ world: this.#world, time: this.#time, random: this.#random, holdLifeMs, mutation });
+    const [world, time, random, holdLifeMs] = [this.#world, this.#time, this.#random, this.#holdLifeMs];
+    const replica = new Replica({ world, time, random, holdLifeMs, mutation });
     this.#replicas.push(replica);
     this.#oracle.replicaStartedAt = this.#time.now();
     this.#calls.set(replica, new Set());
@@ -132,7 +136,7 @@ class Scenario {
       this.#crashes++;
       this.#replicas = this.#replicas.filter((replica) => replica !== victim);
       this.#startReplica();
-      for (const reject of this.#calls.get(victim) ?? []) reject(new Error("connection reset"));
+      for (const reject of this.#calls.get(victim) ?? []) reject(new Error(connectionReset));
     }
   }
 
@@ -175,18 +179,16 @@ class Scenario {
       await this.#sleep(this.#random.next() * 120);
       const choice = this.#random.next();
       try {
-        if (choice < 0.45) await this.#createWorkload(choice < 0.05);
-        else if (choice < 0.65) await this.#changeWorkload(false);
-        else if (choice < 0.72) await this.#changeWorkload(true);
-        else if (choice < 0.9) this.#deleteWorkload();
-        else if (choice < 0.96) await this.#changeGroup();
+        if (choice < 0.38) await this.#createWorkload(choice < 0.05);
+        else if (choice < 0.44) await this.#createAgain();
+        else if (choice < 0.5) await this.#replaceWorkload();
+        else if (choice < 0.67) await this.#changeWorkload(false);
+        else if (choice < 0.74) await this.#changeWorkload(true);
+        else if (choice < 0.89) this.#deleteWorkload();
+        else if (choice < 0.95) await this.#changeGroup();
         else await this.#createOrDeleteGroup();
       } catch (error) {
-        if (
-          !isConflict(error) &&
-          !isAlreadyExists(error) &&
-          !(error instanceof Error && error.message === "connection reset")
-        ) {
+        if (!isConflict(error) && !isAlreadyExists(error) && !isConnectionReset(error)) {
           this.#oracle.violations.push(`a client saw ${String(error)}`);
           return;
         }
@@ -208,21 +210,23 @@ class Scenario {
     const attempt: Attempt = {
       group,
       kind: request.kind,
-      name: request.name,
+      name: request.name.split(" ")[0] ?? "",
       uid: request.uid,
       after: cpus,
       startedAt: this.#time.now(),
+      create: request.base === "",
+      decidedAt: Infinity,
       endsAt: Infinity,
       dryRun: request.dryRun === true,
     };
     this.#oracle.begin(attempt);
     const expires = (): void => {
-      attempt.endsAt = this.#time.now() + holdExpiryMs;
+      attempt.endsAt = this.#time.now() + this.#holdExpiryMs;
     };
     try {
       await this.#sleep(this.#random.next() * 5);
       const replica = this.#pick(this.#replicas);
-      if (!replica) throw new Error("connection reset");
+      if (!replica) throw new Error(connectionReset);
       if (!rises) return { outcome: { allowed: true }, attempt };
       const signal = new AbortController().signal;
       const outcome = await this.#through(
@@ -235,19 +239,24 @@ class Scenario {
         attempt.endsAt = this.#time.now();
         if (outcome.refusal.code === quotaErrors.exceeded) this.#oracle.refused(attempt);
       }
+      // The answer is lost on its way to the API server.
+      if (this.#random.next() < 0.04) throw new Error(connectionReset);
       return { outcome, attempt };
     } catch (error) {
       expires();
       throw error;
     } finally {
+      attempt.decidedAt = this.#time.now();
       if (attempt.endsAt === Infinity) expires();
     }
   }
 
-  /** After our yes: other webhooks may say no, and the storage takes its time. */
+  /** After our yes: other webhooks may say no, and the storage takes its time, less than a hold lives, as the API server's request timeout is. */
   async #store(kind: string, object: KubeObject, base: string, attempt: Attempt): Promise<boolean> {
     if (this.#random.next() < 0.1) return false;
-    await this.#sleep(this.#random.next() < 0.03 ? this.#random.next() * slowestStoreMs : this.#random.next() * 8);
+    await this.#sleep(
+      this.#random.next() < 0.03 ? (this.#random.next() * this.#holdLifeMs) / 2 : this.#random.next() * 8,
+    );
     const before = this.#oracle.realUse(attempt.group);
     this.#world.put(kind, object, base);
     if (this.#oracle.realUse(attempt.group) > before) this.#oracle.stored(attempt);
@@ -260,11 +269,13 @@ class Scenario {
     const workload = simKinds[kind];
     if (!workload) throw new Error(`no such kind: ${kind}`);
     const chargeOf = (object: KubeObject) => footprint(workload, object, noDefaults).charge;
+    const name = after.metadata.name ?? "";
+    const byUid = this.#options.mutation === "charge-by-uid" && !before;
     return {
       uid: after.metadata.uid ?? "",
       kind,
       namespace: "ns",
-      name: after.metadata.name ?? "",
+      name: byUid ? `${name} ${after.metadata.uid}` : name,
       base: before?.metadata.resourceVersion ?? "",
       before: before && groupOf(before) === groupOf(after) ? chargeOf(before) : new Map(),
       after: chargeOf(after),
@@ -278,9 +289,55 @@ class Scenario {
     const cpus = 1 + Math.floor(this.#random.next() * 4);
     // A few names collide: admitted, then AlreadyExists.
     const name = this.#random.next() < 0.1 ? "same" : `w${++this.#serial}`;
-    const object = simWorkload(kind, name, `uid-${++this.#serial}`, group, cpus);
-    const { outcome, attempt } = await this.#admit(this.#request(kind, undefined, object, dryRun), group, cpus, true);
-    if (outcome.allowed && !dryRun) await this.#store(kind, object, "", attempt);
+    await this.#createUntilAnswered(kind, name, group, cpus, dryRun);
+  }
+
+  /** A client that hears nothing asks again: the same name with a new UID, while the first request may still be carried out. */
+  async #createUntilAnswered(kind: string, name: string, group: string, cpus: number, dryRun = false): Promise<void> {
+    for (let attempts = 0; attempts < 4; attempts++) {
+      const object = simWorkload(kind, name, `uid-${++this.#serial}`, group, cpus);
+      try {
+        const request = this.#request(kind, undefined, object, dryRun);
+        const { outcome, attempt } = await this.#admit(request, group, cpus, true);
+        if (!outcome.allowed || dryRun) return;
+        const stored = this.#store(kind, object, "", attempt);
+        if (this.#random.next() >= 0.1) {
+          await stored;
+          return;
+        }
+        stored.catch(() => {});
+        await this.#sleep(this.#random.next() * 30);
+      } catch (error) {
+        if (!isConnectionReset(error)) throw error;
+      }
+    }
+  }
+
+  /** A controller that creates a name over and over, though it exists (kubernetes#61530). */
+  async #createAgain(): Promise<void> {
+    const target = this.#anyWorkload();
+    const before = target && this.#world.get(target.kind, target.name);
+    if (!before) return;
+    const group = groupOf(before) ?? "";
+    const changes = this.#random.next() < 0.3;
+    for (let count = 3 + this.#random.next() * 6; count > 0; count--) {
+      const cpus = changes ? 1 + Math.floor(this.#random.next() * 4) : cpusOf(before);
+      await this.#createUntilAnswered(target.kind, target.name, group, cpus).catch((error: unknown) => {
+        if (!isAlreadyExists(error)) throw error;
+      });
+      await this.#sleep(this.#random.next() * 60);
+    }
+  }
+
+  /** `kubectl replace --force`: the name goes and comes back. */
+  async #replaceWorkload(): Promise<void> {
+    const target = this.#anyWorkload();
+    const before = target && this.#world.get(target.kind, target.name);
+    if (!before) return;
+    const group = this.#random.next() < 0.7 ? (groupOf(before) ?? "") : this.#anyGroup();
+    this.#world.delete(target.kind, target.name);
+    await this.#sleep(this.#random.next() * 10);
+    await this.#createUntilAnswered(target.kind, target.name, group, 1 + Math.floor(this.#random.next() * 4));
   }
 
   #anyWorkload(): { kind: string; name: string } | undefined {
@@ -356,12 +413,7 @@ class Scenario {
     if (this.#random.next() < 0.5) {
       const parent = this.#anyGroup();
       const cpus = Math.floor(this.#random.next() * 5);
-      const object: BizGroupResourceQuota = {
-        metadata: { name: `g${++this.#serial}`, uid: `group-${++this.#serial}` },
-        spec: { parentBizGroup: parent, hard: { "limits.cpu": cpus } },
-      };
-      const { outcome, attempt } = await this.#admit(this.#grant(object, undefined, ""), parent, cpus, true);
-      if (outcome.allowed) await this.#store(groupKindName, object as KubeObject, "", attempt);
+      await this.#createGroup(`g${++this.#serial}`, parent, cpus);
       return;
     }
     const name = this.#anyGroup();
@@ -378,7 +430,27 @@ class Scenario {
       if (now?.metadata.resourceVersion !== before.metadata.resourceVersion) continue;
       this.#oracle.groupDeleted(name);
       this.#world.delete(groupKindName, name);
+      if (this.#random.next() < 0.5)
+        await this.#createGroup(name, this.#anyGroup(), Math.floor(this.#random.next() * 5));
       return;
     }
   }
+
+  async #createGroup(name: string, parent: string, cpus: number): Promise<void> {
+    for (let attempts = 0; attempts < 4; attempts++) {
+      const object: BizGroupResourceQuota = {
+        metadata: { name, uid: `group-${++this.#serial}` },
+        spec: { parentBizGroup: parent, hard: { "limits.cpu": cpus } },
+      };
+      try {
+        const { outcome, attempt } = await this.#admit(this.#grant(object, undefined, ""), parent, cpus, true);
+        if (outcome.allowed) await this.#store(groupKindName, object as KubeObject, "", attempt);
+        return;
+      } catch (error) {
+        if (!isConnectionReset(error)) throw error;
+      }
+    }
+  }
 }
+
+const isConnectionReset = (error: unknown): boolean => error instanceof Error && error.message === connectionReset;
