@@ -1,3 +1,4 @@
+import { abortSocket } from "./abort-socket.ts";
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
 
@@ -34,7 +35,7 @@ export async function openNetworkGate(targetPort: number): Promise<NetworkGate> 
   let mode: Partition = "none";
 
   const drop = (pair: Pair): void => {
-    pair.outside.resetAndDestroy();
+    abortSocket(pair.outside);
     pair.inside?.destroy();
     pairs.delete(pair);
     frozenForGood.delete(pair);
@@ -73,7 +74,7 @@ export async function openNetworkGate(targetPort: number): Promise<NetworkGate> 
 
   const server = createServer({ pauseOnConnect: true, noDelay: true }, (outside) => {
     if (mode === "refuse") {
-      outside.resetAndDestroy();
+      abortSocket(outside);
       return;
     }
     const pair: Pair = { outside, inside: undefined, frozen: mode === "blackhole", broken: false };

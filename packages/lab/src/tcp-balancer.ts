@@ -1,3 +1,4 @@
+import { abortSocket } from "./abort-socket.ts";
 import { connect, createServer } from "node:net";
 import type { Socket } from "node:net";
 import { listen } from "./network-gate.ts";
@@ -33,13 +34,18 @@ export async function startTcpBalancer(initial: readonly BalancerTarget[]): Prom
     const tryNext = (): void => {
       const target = candidates.shift();
       if (target === undefined || outside.destroyed) {
-        outside.resetAndDestroy();
+        abortSocket(outside);
         return;
       }
       const inside = connect({ port: target.port, host: "127.0.0.1", noDelay: true });
       inside.once("error", tryNext);
       inside.once("connect", () => {
         inside.off("error", tryNext);
+        // Its caller left while we connected: no close will tell us any more.
+        if (outside.destroyed) {
+          inside.destroy();
+          return;
+        }
         carried.set(target.port, (carried.get(target.port) ?? 0) + 1);
         open.set(outside, target.port);
         join(outside, inside);
@@ -67,7 +73,7 @@ export async function startTcpBalancer(initial: readonly BalancerTarget[]): Prom
     remove(target, options = {}) {
       targets = targets.filter((other) => other.port !== target.port);
       if (options.cut !== true) return;
-      for (const [socket, backend] of open) if (backend === target.port) socket.resetAndDestroy();
+      for (const [socket, backend] of open) if (backend === target.port) abortSocket(socket);
     },
     stop,
     [Symbol.asyncDispose]: stop,
@@ -81,7 +87,7 @@ function join(outside: Socket, inside: Socket): void {
     [outside, inside],
     [inside, outside],
   ] as const) {
-    one.on("error", () => other.resetAndDestroy());
+    one.on("error", () => abortSocket(other));
     one.on("close", () => other.destroy());
   }
 }

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Registry } from "prom-client";
 import { Agent, request } from "undici";
@@ -203,6 +205,17 @@ describe("webhook server", () => {
     release(allowed());
     expect(responseOf((await answer).body).allowed).toBe(true);
     await stopped;
+  });
+
+  it("is not held up by a connection that never carried a request", async () => {
+    const { server, post } = await serve(async () => allowed());
+    expect((await post(review())).status).toBe(200);
+    const socket = connect({ host: "127.0.0.1", port: server.port, ca: authority.certificate });
+    await once(socket, "secureConnect");
+    const closed = once(socket, "close");
+    socket.resume(); // an end that nobody reads is not noticed
+    await server.stop();
+    await closed;
   });
 
   it("says which address is taken", async () => {

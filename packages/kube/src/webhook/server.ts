@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { KeyPair } from "../core/certificate-authority.ts";
@@ -145,6 +146,10 @@ export function createWebhookServer(options: WebhookServerOptions): WebhookServe
   let port = 0;
   let inFlight = 0;
   let draining = false;
+  /** Answers that have not left yet. */
+  const open = new Set<ServerResponse>();
+  let allAnswered: (() => void) | undefined;
+  const sockets = new Set<Socket>();
 
   /** Answers by the deadline, whatever the handler does. */
   async function decide(
@@ -252,7 +257,16 @@ export function createWebhookServer(options: WebhookServerOptions): WebhookServe
         );
       const wanted = options.port ?? 9443;
       const created = createServer({ ...certificate, ALPNProtocols: ["http/1.1"] }, (request, response) => {
+        open.add(response);
+        response.once("close", () => {
+          open.delete(response);
+          if (open.size === 0) allAnswered?.();
+        });
         void answer(request, response);
+      });
+      created.on("connection", (socket: Socket) => {
+        sockets.add(socket);
+        socket.once("close", () => sockets.delete(socket));
       });
       // The API server keeps idle connections for 90 s; closing first would break a call that is on its way.
       created.keepAliveTimeout = 120_000;
@@ -290,6 +304,13 @@ export function createWebhookServer(options: WebhookServerOptions): WebhookServe
         stopping.close(() => resolve());
       });
       stopping.closeIdleConnections();
+      if (open.size > 0) {
+        await new Promise<void>((resolve) => {
+          allAnswered = resolve;
+        });
+      }
+      // Go's transport dials ahead: connections that never carried a request, or whose handshake is not over, would hold the stop up.
+      for (const socket of sockets) socket.destroy();
       await closed;
       server = undefined;
     },
