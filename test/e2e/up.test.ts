@@ -70,7 +70,13 @@ describe.each(kubectls)("the example cluster, as a user of %s sees it", (_name, 
     const [header = "", ...rows] = (await says("get bizrq")).trimEnd().split("\n");
     expect(header.split(/\s{2,}/)).toEqual(["NAME", "PARENT", "CPU USED", "CPU", "GPU USED", "GPU", "AGE"]);
     expect(rows.map((row) => row.split(/\s+/)[0])).toEqual([
-      ...["acme", "assistant", "product", "research", "search", "speech", "vision"],
+      "acme",
+      "assistant",
+      "product",
+      "research",
+      "search",
+      "speech",
+      "vision",
     ]);
     expect(rows.at(-1)).toMatch(/^vision +research +32 +800 +8 +48 /);
     const explained = await says("explain bizrq.spec");

@@ -1,11 +1,11 @@
 import { Command as Program, CommanderError, InvalidArgumentError, Option as ProgramOption } from "commander";
-import { FleetwrightError } from "@fleetwright/kube";
+import { ApiError, FleetwrightError, TransportError } from "@fleetwright/kube";
 import type { Command, CommandContext, Options, OptionValues } from "./command.ts";
 
 /**
  * Runs a command line.
  *
- * @returns the exit code: 0, what the command returned, 2 for what the user can mend (words, files, kubeconfig), 1 for the rest
+ * @returns the exit code: 0, what the command returned, 2 for what the user can mend (words, files, kubeconfig, rights), 1 for the rest
  */
 export async function runProgram(
   commands: readonly Command<Options>[],
@@ -19,10 +19,11 @@ export async function runProgram(
     .version(version, "-V, --version", "print the version")
     .configureHelp({ sortSubcommands: true, showGlobalOptions: true });
   const plain = (command: Program): Program =>
-    command
-      .exitOverride()
-      .configureOutput({ writeOut: context.stdout, writeErr: context.stderr })
-      .showHelpAfterError("(add --help for the words that it takes)");
+    command.exitOverride().configureOutput({
+      writeOut: context.stdout,
+      writeErr: context.stderr,
+      outputError: (message, write) => write(`fleetwright: ${oneLine(message)}; --help lists what it takes\n`),
+    });
   plain(program);
 
   const nouns = new Map<string, Program>();
@@ -73,12 +74,27 @@ export async function runProgram(
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof FleetwrightError) {
       context.stderr(`fleetwright: ${error.message}\n`);
-      return 2;
+      return isTrouble(error) ? 1 : 2;
     }
     if (context.signal.aborted && error === context.signal.reason) return 130;
     context.stderr(`fleetwright: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return 1;
   }
+}
+
+/** commander's complaint, which may have a suggestion on a second line. */
+function oneLine(message: string): string {
+  const text = message
+    .replace(/^error: /, "")
+    .trim()
+    .replaceAll(/\s*\n\s*/g, " ");
+  return text.replace(/\.$/, "");
+}
+
+/** Nothing to mend before the next try: the server failed, went away, or has another leader. */
+function isTrouble(error: FleetwrightError): boolean {
+  if (error instanceof TransportError || error.code === "FW_LEADERSHIP_LOST") return true;
+  return error instanceof ApiError && error.httpStatus >= 500;
 }
 
 const nounDescriptions: Readonly<Record<string, string>> = {
