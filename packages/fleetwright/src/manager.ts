@@ -86,7 +86,17 @@ export async function startManager(settings: ManagerSettings): Promise<RunningMa
     metrics,
     reporter: { controller: "fleetwright.dev/manager", instance: identity },
   });
-  const quota = createQuota({ client, cache, clock, random, logger, metrics, events, ...settings.quota });
+  const quota = createQuota({
+    client,
+    cache,
+    clock,
+    random,
+    logger,
+    metrics,
+    events,
+    assertLeading: () => manager.assertLeading(),
+    ...settings.quota,
+  });
   for (const [path, { name, handler }] of Object.entries(quota.handlers)) webhooks.handle(path, name, handler);
 
   const configure = async (caBundle: string, stop: AbortSignal): Promise<void> => {

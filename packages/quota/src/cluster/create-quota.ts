@@ -39,6 +39,8 @@ export interface QuotaOptions {
   readonly metrics?: ControllerOptions["metrics"];
   readonly onDecision?: Admission["onDecision"];
   readonly onWrite?: GroupWriterOptions["onWrite"];
+  /** Fences the controller's writes: throws when this replica does not lead. Those of the webhooks are everybody's. @default no fence */
+  readonly assertLeading?: GroupWriterOptions["assertLeading"];
   /** @default the six built-in kinds */
   readonly kinds?: readonly WorkloadKind[];
   /** Groups that are counted at the same time. @default 5 */
@@ -86,8 +88,11 @@ export function createQuota(options: QuotaOptions): Quota {
     const known = writers.get(group);
     if (known) return known;
     if (writers.size >= maxIdleWriters) for (const [name, each] of writers) if (each.idle) writers.delete(name);
-    const onWrite = options.onWrite && { onWrite: options.onWrite };
-    const created = new GroupWriter(group, { store, clock, random, logger, holdLifeMs, bounds, ...onWrite });
+    const hooks = {
+      ...(options.onWrite && { onWrite: options.onWrite }),
+      ...(options.assertLeading && { assertLeading: options.assertLeading }),
+    };
+    const created = new GroupWriter(group, { store, clock, random, logger, holdLifeMs, bounds, ...hooks });
     writers.set(group, created);
     return created;
   };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { groupLabel, type BizGroupResourceQuota } from "@fleetwright/api";
-import { ApiError, seededRandom, silentLogger, type KubeObject } from "@fleetwright/kube";
+import { ApiError, FleetwrightError, seededRandom, silentLogger, type KubeObject } from "@fleetwright/kube";
 import { defaultBounds, type ChargeRequest, type LedgerBounds } from "../core/admit.ts";
 import { readGroup } from "../core/group-state.ts";
 import { noDefaults } from "../core/pod-template.ts";
@@ -63,13 +63,14 @@ class FakeServer {
     };
   }
 
-  writer(bounds: LedgerBounds = defaultBounds): GroupWriter {
+  writer(bounds: LedgerBounds = defaultBounds, assertLeading: () => void = () => {}): GroupWriter {
     return new GroupWriter("g", {
       store: this.store(),
       clock: this.time,
       random: seededRandom(1),
       logger: silentLogger,
       bounds,
+      assertLeading,
     });
   }
 
@@ -255,5 +256,24 @@ describe("a group's writer", () => {
     expect(said(await server.ask(server.writer(), { ...wants("a", 8), after }))).toEqual([
       'quota "g": limits.cpu needs 8, 5 left of 5 (0 used by itself); limits.cpu.A4 needs 8, 2 left of 2 (0 used by itself)',
     ]);
+  });
+
+  it("writes no count once another may lead, and goes on to admit", async () => {
+    const server = new FakeServer(5);
+    let leads = true;
+    const writer = server.writer(defaultBounds, () => {
+      if (!leads) throw new FleetwrightError("FW_LEADERSHIP_LOST", "another leads");
+    });
+    const count = () => {
+      const job = { expired: [], ready: undefined, touch: true };
+      return writer.recompute(job, server.time.now() + 7_000, new AbortController().signal);
+    };
+    await count();
+    expect(server.writes).toBe(1);
+    leads = false;
+    await expect(count()).rejects.toThrow("another leads");
+    expect(server.writes).toBe(1);
+    expect(said(await server.ask(writer, wants("a", 2)))).toEqual([true]);
+    expect(server.writes).toBe(2);
   });
 });

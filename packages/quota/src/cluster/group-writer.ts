@@ -45,6 +45,8 @@ export interface GroupWriterOptions {
   /** Most requests that are folded into one write. @default 512 */
   readonly maxBatch?: number;
   readonly onWrite?: (outcome: "stored" | "conflict" | "failed", folded: number) => void;
+  /** Asked right before a write that only counts, which is the leader's to do: throws when we do not lead. @default never */
+  readonly assertLeading?: () => void;
 }
 
 /** What became of a request. */
@@ -228,6 +230,8 @@ export class GroupWriter {
     if (!written && !live && batch.some(({ job }) => job.kind === "recompute")) return false;
     this.#current = state.object;
     if (written) {
+      // After a long pause of this process somebody else may count, and no timer may have told us yet.
+      if (batch.every(({ job }) => job.kind === "recompute")) this.#options.assertLeading?.();
       try {
         this.#current = await store.write(written, signal);
       } catch (error) {
