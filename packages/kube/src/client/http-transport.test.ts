@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { connect as connectSocket, createServer } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { gzipSync } from "node:zlib";
@@ -292,6 +293,35 @@ describe("TLS and proxies", () => {
     });
     return { cert: certificate, key };
   };
+
+  it.each(["call", "watch"] as const)(
+    "an abort ends a %s at once that has no connection yet, and it is never sent",
+    { timeout: 5_000 },
+    async (kind) => {
+      const requests: string[] = [];
+      // Accepts, and says nothing until it is told to: a network that swallows everything, as far as TLS can tell.
+      const secure = createSecureServer(await serverPair(["127.0.0.1"]), (request, response) => {
+        requests.push(request.url ?? "");
+        response.end("ok");
+      });
+      const tcp = createServer();
+      await using server = await listen(tcp, "https");
+      const transport = createHttpTransport({ server: server.url, tls: { ca: authority.certificate }, connections: 1 });
+      const controller = new AbortController();
+      const connected = once(tcp, "connection");
+      const answer = rejection(transport({ ...get("/late"), kind }, controller.signal));
+      const [socket] = await connected;
+      controller.abort(new Error("enough"));
+      expect((await answer).message).toBe("enough");
+      // The network comes back: the one who waits is served, on the connection that was begun for the other.
+      tcp.on("connection", (each) => secure.emit("connection", each));
+      const next = text(transport, { ...get("/next"), kind });
+      secure.emit("connection", socket);
+      expect(await next).toBe("ok");
+      expect(requests).toEqual(["/next"]);
+      await transport.close();
+    },
+  );
 
   it("verifies the server by its authority and the name that it was told", async () => {
     await using server = await serveTls(await serverPair(["kubernetes.default"]), (request, response) =>

@@ -89,8 +89,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       const release = connections.hold();
       try {
         const dispatcher = request.kind === "watch" ? connections.watches : connections.calls;
-        // An await in `try` on purpose: what fails here failed before an answer.
-        const response = await dispatcher.request({
+        const answer = dispatcher.request({
           origin: server.origin,
           path: `${prefix}${request.path}`,
           method: request.method,
@@ -99,7 +98,10 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
           signal: signal ?? null,
           responseHeaders: null,
         });
-        response.body.once("close", release);
+        answer.then(({ body }) => body.once("close", release), release);
+        // undici hears of an abort only once it has a connection: to a black hole, that is after its connect timeout.
+        // An await in `try` on purpose: what fails here failed before an answer.
+        const response = await abortable(answer, signal);
         const headers = flatten(response.headers);
         const raw = guarded(response.body, what, signal);
         return {
@@ -108,7 +110,6 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
           body: headers["content-encoding"] === "gzip" ? guardedBody(gunzip(raw), what, signal) : raw,
         };
       } catch (error) {
-        release();
         if (signal?.aborted) throw signal.reason;
         if (error instanceof FleetwrightError) throw error;
         if (attempt === 0 && request.method === "GET" && isBrokenConnection(error)) continue;
