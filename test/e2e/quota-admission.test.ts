@@ -376,9 +376,10 @@ describe("a whole workload", () => {
   });
 
   it("that was admitted and then not stored gives its room back", async () => {
-    // The name is taken: our yes comes first, then AlreadyExists.
-    expect(await refusal(client.create(deployments, deployment("w2", "vision", 5, "1")))).toContain("already exists");
-    await usesCpu("vision", "7");
+    // The name is taken: our yes comes first, then AlreadyExists. What has one name counts once, with the most that it may come to use.
+    for (let round = 0; round < 10; round++)
+      expect(await refusal(client.create(deployments, deployment("w2", "vision", 5, "1")))).toContain("already exists");
+    await usesCpu("vision", "5");
     await usesCpu("vision", "2");
   });
 
