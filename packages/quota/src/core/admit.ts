@@ -197,7 +197,8 @@ function withHold(
     charge: joined.reduce((charge, each) => max(charge, each.charge), hold.charge),
   };
   const addedBytes = joined.reduce((sum, each) => sum - holdBytes(each), holdBytes(next));
-  return { ledger: { ...ledger, holds: [...ledger.holds.filter((each) => !joined.includes(each)), next] }, addedBytes };
+  const others = joined.length === 0 ? ledger.holds : ledger.holds.filter((each) => !joined.includes(each));
+  return { ledger: { ...ledger, holds: [...others, next] }, addedBytes };
 }
 
 const namesSameKeys = (left: Amounts, right: Amounts): boolean =>

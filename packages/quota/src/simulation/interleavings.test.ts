@@ -3,7 +3,7 @@ import type { Mutation } from "./replica.ts";
 import { runScenario } from "./scenario.ts";
 
 /** `SEEDS=5000` for more, `FIRST_SEED=…` to look at one. */
-const seeds = Number(process.env["SEEDS"] ?? (process.env["FLEETWRIGHT_LONG"] === "1" ? 2_000 : 60));
+const seeds = Number(process.env["SEEDS"] ?? (process.env["FLEETWRIGHT_LONG"] === "1" ? 2_000 : 40));
 const firstSeed = Number(process.env["FIRST_SEED"] ?? 1);
 
 describe("admissions, counts and crashes in any order", () => {
