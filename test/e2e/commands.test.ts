@@ -46,7 +46,7 @@ describe("words that the program does not know", () => {
   });
 });
 
-describe("a kubeconfig", () => {
+describe.concurrent("a kubeconfig", () => {
   it("that is not there is named, given or looked for", async () => {
     const path = join(folder, "nowhere");
     expect(await complains("quota", "tree", "--kubeconfig", path)).toBe(
@@ -84,7 +84,7 @@ describe("a kubeconfig", () => {
   });
 });
 
-describe("a manifest", () => {
+describe.concurrent("a manifest", () => {
   it("that is malformed is named with line and column", async () => {
     const path = file("bad.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x\nspec: {}\n");
     expect(await complains("quota", "can-i", "-f", path)).toMatch(new RegExp(`^fleetwright: ${path}:4:1: .+`));

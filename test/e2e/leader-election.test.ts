@@ -25,7 +25,7 @@ const groupNames = ["left", "right"];
 const lease = { namespace: "fleetwright-system", name: "fleetwright-manager" };
 const leaseMs = 15_000;
 /** A candidate looks every 2 to 2.4 s; the rest is for a busy machine. */
-const slackMs = 2_400 + 3_600;
+const slackMs = 2_400 + 7_600;
 /** Longer than the lease. */
 const pauseMs = process.env["FLEETWRIGHT_LONG"] === "1" ? 60_000 : 20_000;
 
