@@ -8,6 +8,7 @@ import { FleetwrightError } from "@fleetwright/kube";
 import { generateCrds } from "./generate-crds.ts";
 import { generateKubeTypes } from "./generate-kube-types.ts";
 import { generatePatchKeys } from "./generate-patch-keys.ts";
+import { generateRbac } from "./generate-rbac.ts";
 
 interface Generator {
   readonly name: string;
@@ -19,6 +20,7 @@ interface Generator {
 
 const generators: readonly Generator[] = [
   { name: "crds", owns: { folder: "config/crd", ending: ".yaml" }, files: generateCrds },
+  { name: "rbac", owns: { folder: "config/rbac", ending: ".yaml" }, files: generateRbac },
   {
     name: "kube-types",
     owns: { folder: "packages/kube/src/builtin", ending: ".generated.ts" },

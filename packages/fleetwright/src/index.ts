@@ -1,0 +1,2 @@
+export type { Rights } from "./access.ts";
+export { managerRights } from "./rights.ts";
