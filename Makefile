@@ -30,8 +30,9 @@ test-unit: $(STAMP) ## Only the suites that need no cluster
 	@$(NPM) run test -- unit external $(ARGS)
 
 .PHONY: test-real
-test-real: $(STAMP) kubernetes ## The long ones on the real control plane: the storm with crashes, more seeds
+test-real: $(STAMP) kubernetes ## The real lane with its long pauses, and thousands of seeds of the simulations
 	@FLEETWRIGHT_LONG=1 $(NPM) run test -- real $(ARGS)
+	@FLEETWRIGHT_LONG=1 $(NPM) run test -- unit packages/quota/src/simulation
 
 .PHONY: lint
 lint: $(STAMP) ## Format, lint, types, import rules, unused code, generated files
