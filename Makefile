@@ -60,7 +60,7 @@ bundle: $(STAMP) ## Bundle the program into dist/fleetwright.mjs
 	@$(NPM) run bundle
 
 .PHONY: bench-quota
-bench-quota: $(STAMP) kubernetes ## The quota storm, beside in-tree ResourceQuota and no quota
+bench-quota: $(STAMP) kubernetes bundle ## The quota storm, beside in-tree ResourceQuota and no quota
 	@$(NPM) run bench:quota -- $(ARGS)
 
 .PHONY: bench-kube

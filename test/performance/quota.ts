@@ -16,6 +16,7 @@ import {
   CustomResourceDefinitions,
   Deployments,
   keyOf,
+  parseQuantity,
   Namespaces,
   Pods,
   ResourceQuotas,
@@ -209,7 +210,7 @@ async function judge(
     const exist = existing.get(leaf) ?? 0;
     const refused = answers.filter(({ group, verdict }) => group === leaf && verdict === "refused").length;
     const { status } = await client.get(Groups, { name: leaf });
-    const charged = Number(status?.selfUsed?.["requests.cpu"] ?? 0);
+    const charged = parseQuantity(String(status?.selfUsed?.["requests.cpu"] ?? 0)).toNumber();
     result.over_admitted += Math.max(0, exist - perLeaf);
     result.leaked += Math.abs(charged - exist);
     result.wrongly_refused += Math.min(refused, Math.max(0, perLeaf - exist));
