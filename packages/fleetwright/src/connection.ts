@@ -1,3 +1,4 @@
+import type { Registry } from "prom-client";
 import { createClient, explainConnectionError, loadKubeconfig, type Client } from "@fleetwright/kube";
 import type { CommandContext } from "./command.ts";
 
@@ -12,13 +13,13 @@ export interface ClusterOptionValues {
  * Works with a client for the cluster that a command's options name. Its first call is made here, so that a server that
  * can't be reached or does not know us is explained in one line.
  *
- * @param limits calls a second and at once; 0 is no limit
+ * @param how `qps` and `burst`: calls a second and at once, 0 is no limit; `metrics`: where requests are counted
  */
 export async function withCluster<T>(
   context: CommandContext,
   options: ClusterOptionValues,
   work: (client: Client) => Promise<T>,
-  limits: { readonly qps?: number; readonly burst?: number } = {},
+  how: { readonly qps?: number; readonly burst?: number; readonly metrics?: Registry } = {},
 ): Promise<T> {
   const config = loadKubeconfig({
     env: context.env,
@@ -28,7 +29,8 @@ export async function withCluster<T>(
   const client = createClient({
     kubeconfig: config,
     clock: context.clock,
-    ...(limits.qps ? { qps: limits.qps, burst: limits.burst || limits.qps } : {}),
+    ...(how.qps ? { qps: how.qps, burst: how.burst || how.qps } : {}),
+    ...(how.metrics ? { metrics: how.metrics } : {}),
   });
   try {
     try {

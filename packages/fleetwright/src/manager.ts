@@ -32,6 +32,8 @@ export interface ManagerSettings {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Served under `/metrics`. @default its own */
+  readonly metrics?: Registry;
   /** Of the manager's Lease and Secret; exempt from its webhooks. */
   readonly namespace: string;
   readonly webhookAddress: Address;
@@ -73,7 +75,7 @@ export async function startManager(settings: ManagerSettings): Promise<RunningMa
   await requireCustomResources(client, signal);
   await ensureNamespace(client, namespace, signal);
 
-  const metrics = new Registry();
+  const { metrics = new Registry() } = settings;
   const identity = `${hostname()}_${randomUUID()}`;
   const { host, port } = settings.webhookAddress;
   const webhooks = createWebhookServer({ clock, logger, registry: metrics, host, port });

@@ -58,12 +58,13 @@ export async function startUp(options: UpOptions): Promise<Up> {
       await copyFile(kubeconfigPath, options.kubeconfig);
       kubeconfigPath = options.kubeconfig;
     }
-    const client = createClient({
-      kubeconfig: loadKubeconfig({ kubeconfig: controlPlane.kubeconfigPath }),
-      clock,
-      logger: silentLogger,
-    });
-    stops.push(() => client.close());
+    const connect = (): Client => {
+      const config = loadKubeconfig({ kubeconfig: controlPlane.kubeconfigPath });
+      const made = createClient({ kubeconfig: config, clock, logger: silentLogger });
+      stops.push(() => made.close());
+      return made;
+    };
+    const client = connect();
 
     await installCustomResources(client, clock, signal);
     const count = exampleFleet.reduce((sum, pool) => sum + pool.count, 0);
@@ -74,7 +75,8 @@ export async function startUp(options: UpOptions): Promise<Up> {
     progress("starting the manager");
     const stopManager = new AbortController();
     const manager = await startManager({
-      client,
+      // Its own connections: a create that waits for the webhook must not keep the webhook's writes waiting.
+      client: connect(),
       clock,
       random,
       logger,

@@ -1,3 +1,4 @@
+import { Registry } from "prom-client";
 import { clusterOptions, defineCommand, duration, flag, integer, text } from "../command.ts";
 import { withCluster } from "../connection.ts";
 import { startManager } from "../manager.ts";
@@ -51,12 +52,14 @@ export const managerCommand = defineCommand({
   },
   async run(context, options) {
     const logger = context.createLogger(options.logLevel);
+    const metrics = new Registry();
     await withCluster(
       context,
       options,
       async (client) => {
         const manager = await startManager({
           client,
+          metrics,
           clock: context.clock,
           random: context.random,
           logger,
@@ -87,7 +90,7 @@ export const managerCommand = defineCommand({
         });
         await manager.done;
       },
-      { qps: options.qps, burst: options.burst },
+      { qps: options.qps, burst: options.burst, metrics },
     );
   },
 });

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Registry } from "prom-client";
 import { clusterCredentials } from "../config/cluster-credentials.ts";
 import type { ClusterConfig, TextSource } from "../config/cluster-config.ts";
 import { loadKubeconfig } from "../config/load-kubeconfig.ts";
@@ -7,6 +8,7 @@ import type { Clock } from "../core/clock.ts";
 import { systemClock } from "../core/clock.ts";
 import { FleetwrightError } from "../core/errors.ts";
 import { type Logger, silentLogger } from "../core/logger.ts";
+import { withRequestMetrics } from "../manager/rest-client-metrics.ts";
 import { ApiClient } from "./api-client.ts";
 import { Caller } from "./caller.ts";
 import type { Client, Impersonation } from "./client.ts";
@@ -44,6 +46,8 @@ export type ClientOptions = CommonOptions &
         readonly kubeconfig?: undefined;
       }
     | (Pick<HttpTransportOptions, "connections" | "qps" | "burst" | "connectTimeoutMs"> & {
+        /** Counts requests under client-go's names (`rest_client_requests_total`). One client per registry. @default none */
+        readonly metrics?: Registry;
         /** A configuration, or the path of a kubeconfig file. @default what {@link loadKubeconfig} finds */
         readonly kubeconfig?: ClusterConfig | string | undefined;
         readonly transport?: undefined;
@@ -90,10 +94,12 @@ function connectionOf(options: ClientOptions, clock: Clock): Connection {
   if (options.transport) return { transport: options.transport, gzip: false };
   const config =
     typeof options.kubeconfig === "object" ? options.kubeconfig : loadKubeconfig({ kubeconfig: options.kubeconfig });
-  const { connections, qps, burst, connectTimeoutMs } = options;
+  const { connections, qps, burst, connectTimeoutMs, metrics } = options;
   const local = URL.canParse(config.server) && isLoopback(new URL(config.server));
+  const transport = connect(config, { connections, qps, burst, connectTimeoutMs, clock });
+  const { host } = new URL(config.server);
   return {
-    transport: connect(config, { connections, qps, burst, connectTimeoutMs, clock }),
+    transport: metrics === undefined ? transport : withRequestMetrics(transport, { registry: metrics, clock, host }),
     // Over loopback, compressing costs both sides more than it saves.
     gzip: config.disableCompression !== true && !local,
     impersonate: config.impersonate,
