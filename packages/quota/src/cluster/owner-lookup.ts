@@ -1,6 +1,6 @@
 import { groupLabel } from "@fleetwright/api";
-import { groupResourceOf, isNotFound, type Client, type KubeObject } from "@fleetwright/kube";
-import { controllerOf, groupOf, isCovered, owns, type Workload } from "../core/ownership.ts";
+import { controllerOf, groupResourceOf, isNotFound, type Client, type KubeObject } from "@fleetwright/kube";
+import { groupOf, isCovered, owns, type Workload } from "../core/ownership.ts";
 import type { UsageCache } from "./usage-cache.ts";
 
 /** Who really owns an object, from the cache or, where that is behind, live. */

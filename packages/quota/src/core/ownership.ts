@@ -1,16 +1,11 @@
 import { groupLabel } from "@fleetwright/api";
-import { matchesLabels, selectorOf, type KubeObject, type LabelSelector, type OwnerReference } from "@fleetwright/kube";
+import { controllerOf, matchesLabels, selectorOf, type KubeObject, type LabelSelector } from "@fleetwright/kube";
 import type { WorkloadKind } from "./workload-kind.ts";
 
 /** An object with the way to read it. */
 export interface Workload {
   readonly kind: WorkloadKind;
   readonly object: KubeObject;
-}
-
-/** The controller of an object, if it has one. */
-export function controllerOf(object: KubeObject): OwnerReference | undefined {
-  return object.metadata.ownerReferences?.find((reference) => reference.controller === true);
 }
 
 /** The group that a workload names. */

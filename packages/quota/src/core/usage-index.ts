@@ -1,9 +1,9 @@
-import { groupResourceOf, type KubeObject } from "@fleetwright/kube";
+import { controllerOf, groupResourceOf, type KubeObject } from "@fleetwright/kube";
 import { BizGroupResourceQuotas, type BizGroupResourceQuota } from "@fleetwright/api";
 import { addInto, noAmounts, parseAmounts, subtractFrom, type Amounts } from "./amounts.ts";
 import { footprint } from "./footprint.ts";
 import type { GroupView, Part, Sighting } from "./group-view.ts";
-import { controllerOf, groupOf, isCovered, type Workload } from "./ownership.ts";
+import { groupOf, isCovered, type Workload } from "./ownership.ts";
 import type { NamespaceDefaults } from "./pod-template.ts";
 import { slotKey, type Slot } from "./ledger.ts";
 import { isNewer } from "./recompute.ts";
