@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
-import type { KeyPair } from "@fleetwright/kube";
+import { formatKubeconfig, type KeyPair } from "@fleetwright/kube";
 
-export interface KubeconfigParts {
+export interface KubeconfigFileParts {
   /** Name of the cluster, the user and the context. */
   readonly name: string;
   readonly server: string;
@@ -9,35 +9,10 @@ export interface KubeconfigParts {
   readonly credentials: KeyPair;
 }
 
-const base64 = (text: string): string => Buffer.from(text).toString("base64");
-
-/** A kubeconfig with everything in it: no other file is needed to use it. */
-function kubeconfigText(parts: KubeconfigParts): string {
-  const name = JSON.stringify(parts.name);
-  return `apiVersion: v1
-kind: Config
-clusters:
-- name: ${name}
-  cluster:
-    server: ${JSON.stringify(parts.server)}
-    certificate-authority-data: ${base64(parts.caCertificate)}
-users:
-- name: ${name}
-  user:
-    client-certificate-data: ${base64(parts.credentials.certificate)}
-    client-key-data: ${base64(parts.credentials.key)}
-contexts:
-- name: ${name}
-  context:
-    cluster: ${name}
-    user: ${name}
-current-context: ${name}
-`;
-}
-
 /** Writes a kubeconfig that only its owner can read. */
-export async function writeKubeconfig(path: string, parts: KubeconfigParts): Promise<string> {
-  const text = kubeconfigText(parts);
+export async function writeKubeconfig(path: string, parts: KubeconfigFileParts): Promise<string> {
+  const { name, server, caCertificate, credentials } = parts;
+  const text = formatKubeconfig({ name, userName: name, server, caCertificate, clientCertificate: credentials });
   await writeFile(path, text, { mode: 0o600 });
   return text;
 }
