@@ -20,6 +20,7 @@ import {
   type WebhookServer,
 } from "@fleetwright/kube";
 import { startControlPlane, type ControlPlane } from "@fleetwright/lab";
+import { eventually } from "../e2e/eventually.ts";
 
 const hour = 3_600_000;
 
@@ -98,18 +99,15 @@ describe("webhook server under the real API server", () => {
 
   /** The API server learns of a configuration through a watch: creates until a call arrives with the current trust. */
   async function hooked(prefix: string): Promise<void> {
-    for (let index = 0; index < 200; index++) {
+    let index = 0;
+    await eventually("the API server calls the webhook", async () => {
       const before = requests.length;
-      const done = await create(`${prefix}-${index}`).then(
+      const done = await create(`${prefix}-${index++}`).then(
         () => true,
         () => false,
       );
-      if (done && requests.length > before) return;
-      await new Promise((resolve) => {
-        setTimeout(resolve, 50);
-      });
-    }
-    throw new Error("the API server never called the webhook");
+      return done && requests.length > before;
+    });
   }
 
   it("gives the object its uid and the operation before it is stored", async () => {
@@ -153,16 +151,8 @@ describe("webhook server under the real API server", () => {
     const traffic = (async () => {
       while (running) await create(`traffic-${created++}`);
     })();
-    const until = async (count: number): Promise<void> => {
-      while (created < count) {
-        await Promise.race([
-          traffic,
-          new Promise((resolve) => {
-            setTimeout(resolve, 10);
-          }),
-        ]);
-      }
-    };
+    const until = (count: number): Promise<unknown> =>
+      Promise.race([traffic, eventually(`${count} objects`, () => created >= count)]);
     const configuration = async (): Promise<number> => {
       const { webhooks } = await client.get(ValidatingWebhookConfigurations, { name: "conformance" });
       const bundle = Buffer.from(webhooks?.[0]?.clientConfig.caBundle ?? "", "base64").toString();

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BizGroupResourceQuotas, customResourceDefinition } from "@fleetwright/api";
 import { createClient, CustomResourceDefinitions } from "@fleetwright/kube";
 import { startControlPlane, type ControlPlane } from "@fleetwright/lab";
-import { runProgram, until, type Ended } from "./program.ts";
+import { eventually } from "./eventually.ts";
+import { runProgram, type Ended } from "./program.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "fleetwright-commands-"));
 const file = (name: string, content: string): string => {
@@ -197,7 +198,7 @@ describe("on a cluster", () => {
           () => true,
           () => false,
         );
-      await until("the CRD is served", served, Boolean);
+      await eventually("the CRD is served", served);
       await client.close();
       taken = await listening();
       address = `127.0.0.1:${(taken.address() as AddressInfo).port}`;

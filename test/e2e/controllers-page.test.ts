@@ -4,6 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { ConfigMaps, EventsEvents, Namespaces, createClient } from "@fleetwright/kube";
 import { startControlPlane } from "@fleetwright/lab";
+import { eventually } from "./eventually.ts";
 
 /** Below the repository, so that its imports resolve; removed at the end. */
 const program = new URL(`controllers-page-${process.pid}.program.ts`, import.meta.url).pathname;
@@ -21,17 +22,12 @@ it("the program in docs/controllers.md does what the page says", async () => {
   let log = "";
   child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
   const ended = once(child, "exit");
-  const teamIs = async (team: string): Promise<boolean> => {
+  const state = async (): Promise<{ readonly team: string | undefined; readonly log: string }> => {
     const map = await client.get(ConfigMaps, { namespace: "vision", name: "team" }).catch(() => undefined);
-    return map?.data?.["team"] === team;
+    return { team: map?.data?.["team"], log };
   };
-  const becomes = async (team: string): Promise<void> => {
-    const end = Date.now() + 30_000;
-    while (!(await teamIs(team))) {
-      if (Date.now() > end) throw new Error(`team is not ${team}; the program said:\n${log}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  };
+  const becomes = (team: string): Promise<unknown> =>
+    eventually(`the team is ${team}`, state, (current) => current.team === team, 30_000);
   try {
     await client.create(Namespaces, { metadata: { name: "vision", labels: { team: "ada" } } });
     await becomes("ada");

@@ -17,17 +17,9 @@ import {
   type FaultProxy,
   type FaultRule,
 } from "@fleetwright/lab";
+import { eventually } from "./eventually.ts";
 
 const seed = Number(process.env["FW_SEED"] ?? "1");
-
-/** Polls a state; the reason for a failure is the last one seen. */
-async function eventually(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 describe("an informer on a real API server, behind a bad network", () => {
   let controlPlane: ControlPlane;

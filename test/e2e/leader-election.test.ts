@@ -18,7 +18,8 @@ import {
 } from "@fleetwright/kube";
 import { startControlPlane, startFaultProxy, startTcpBalancer } from "@fleetwright/lab";
 import type { ControlPlane, FaultProxy, FaultRule, TcpBalancer } from "@fleetwright/lab";
-import { startProgram, until, type RunningProgram } from "./program.ts";
+import { eventually } from "./eventually.ts";
+import { startProgram, type RunningProgram } from "./program.ts";
 
 const groups = BizGroupResourceQuotas as Resource<BizGroupResourceQuota & KubeObject>;
 const groupNames = ["left", "right"];
@@ -97,7 +98,7 @@ async function startManager(name: string): Promise<Manager> {
     async holdBack() {
       held = 0;
       proxy.setRules([hold("get", ""), hold("update", "status")]);
-      await until(
+      await eventually(
         "a read and a write of groups",
         () => held,
         (count) => count === 2,
@@ -126,7 +127,7 @@ async function leads({ identity }: Manager): Promise<boolean> {
 
 /** @returns after how many milliseconds */
 async function untilLeads(manager: Manager, from: number): Promise<number> {
-  await until(`${manager.user} leads`, () => leads(manager), Boolean, leaseMs + slackMs);
+  await eventually(`${manager.user} leads`, () => leads(manager), Boolean, leaseMs + slackMs);
   return systemClock.now() - from;
 }
 
@@ -214,7 +215,7 @@ async function untilCounts(): Promise<void> {
   const lastCounted = async (): Promise<readonly string[]> =>
     Promise.all(groupNames.map(async (name) => (await client.get(groups, { name })).status?.lastReconcileTime ?? ""));
   const seen = await lastCounted();
-  await until("both groups counted", lastCounted, (now) => now.every((time, index) => time > (seen[index] ?? "")));
+  await eventually("both groups counted", lastCounted, (now) => now.every((time, index) => time > (seen[index] ?? "")));
 }
 
 beforeAll(async () => {
@@ -237,9 +238,9 @@ beforeAll(async () => {
       () => true,
       () => false,
     );
-  await until("the CRD is served", served, Boolean);
+  await eventually("the CRD is served", served);
   const first = await startManager("first");
-  await until("first leads", () => leads(first), Boolean);
+  await eventually("first leads", () => leads(first));
   admitBy(await startManager("second"));
   for (const name of groupNames) {
     const spec = { parentBizGroup: "", hard: { "limits.cpu": 1000 } };
@@ -289,7 +290,7 @@ describe("two managers as processes", () => {
       await untilCounts();
       await second.letGo();
       const refused = (): readonly Write[] => expectHandover(second, third);
-      await until("the write that was on its way is answered", refused, (writes) => writes.length > 0);
+      await eventually("the write that was on its way is answered", refused, (writes) => writes.length > 0);
       await sleep(systemClock, Math.max(0, pauseMs - (systemClock.now() - from)));
       second.program.signal("SIGCONT");
       const { code, stderr } = await second.program.ended;
@@ -324,7 +325,7 @@ describe("two managers as processes", () => {
     const fourth = managerAt(3);
     const used = (): Promise<readonly (string | number | undefined)[]> =>
       Promise.all(groupNames.map(async (name) => (await client.get(groups, { name })).status?.used?.["limits.cpu"]));
-    await until("nothing used", used, (amounts) => amounts.every((amount) => amount === "0"));
+    await eventually("nothing used", used, (amounts) => amounts.every((amount) => amount === "0"));
     fourth.program.signal("SIGTERM");
     expect((await fourth.program.ended).code).toBe(0);
     expect((await client.get(Leases, lease)).spec?.holderIdentity).toBe("");

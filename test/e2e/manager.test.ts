@@ -17,18 +17,11 @@ import {
   type ConfigMap,
 } from "@fleetwright/kube";
 import { startControlPlane, startFaultProxy, type ControlPlane, type FaultProxy } from "@fleetwright/lab";
+import { eventually } from "./eventually.ts";
 
 const lease = { namespace: "default", name: "manager" };
 /** Shortened, so that the test is; the ratios are client-go's. */
 const timing = { leaseDurationMs: 3000, renewDeadlineMs: 2000, retryPeriodMs: 400 };
-
-async function eventually(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 describe("managers on a real API server", () => {
   let controlPlane: ControlPlane;
@@ -130,12 +123,12 @@ describe("managers on a real API server", () => {
     const ready = async (): Promise<number> =>
       (await fetch(`http://127.0.0.1:${third.manager.ports.health}/readyz`)).status;
     await eventually("third is ready, though it does not lead", async () => (await ready()) === 200);
-    const stoppedAt = Date.now();
+    const stoppedAt = systemClock.now();
     second.stop.abort();
     expect(await second.ended).toBe("stopped");
     await eventually("third leads", () => third.manager.isLeading());
     // Handed over, not waited out.
-    expect(Date.now() - stoppedAt).toBeLessThan(timing.leaseDurationMs);
+    expect(systemClock.now() - stoppedAt).toBeLessThan(timing.leaseDurationMs);
     expect(await stamped("c")).toBe("third");
     const { spec } = await direct.get(Leases, lease);
     expect(spec).toMatchObject({ holderIdentity: "third", leaseTransitions: 2 });

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createClient, isNotFound, sleep, systemClock } from "@fleetwright/kube";
+import { createClient, isNotFound, systemClock } from "@fleetwright/kube";
 import type { Client, KubeObject, ObjectKey, Resource } from "@fleetwright/kube";
 import { startControlPlane } from "@fleetwright/lab";
 import type { ControlPlane } from "@fleetwright/lab";
 import { podAnnotations, startNodes } from "@fleetwright/nodes";
 import type { SimulatedNodes } from "@fleetwright/nodes";
+import { eventually } from "./eventually.ts";
 
 /** Objects of several kinds, read loosely. */
 interface Loose extends KubeObject {
@@ -40,23 +41,21 @@ const template = (app: string, more: object = {}, annotations: Record<string, st
   spec: { containers: [{ name: "main", image: "none", resources: { requests: { cpu: "1" } } }], ...more },
 });
 
-/** Waits until an object is as wanted; at the deadline, shows how it is. */
-async function until(
+/** Waits until an object is as wanted. */
+const until = (
   kind: Resource<Loose>,
   key: ObjectKey,
   holds: (object: Loose | undefined) => boolean,
-): Promise<Loose | undefined> {
-  const deadline = systemClock.now() + 60_000;
-  for (;;) {
-    const object = await client.get(kind, key).catch((error: unknown) => {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    });
-    if (holds(object)) return object;
-    if (systemClock.now() > deadline) throw new Error(`still ${JSON.stringify(object?.status)} after 60 s`);
-    await sleep(systemClock, 50);
-  }
-}
+): Promise<Loose | undefined> =>
+  eventually(
+    `${kind.kind} ${key.name}`,
+    () =>
+      client.get(kind, key).catch((error: unknown) => {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }),
+    holds,
+  );
 
 const phaseIs =
   (phase: string) =>

@@ -95,20 +95,3 @@ export function startProcess(path: string, args: readonly string[], options: Pro
     },
   };
 }
-
-/** Looks again until it holds, and returns what was seen then. */
-export async function until<T>(
-  what: string,
-  read: () => T | Promise<T>,
-  holds: (value: T) => boolean,
-  timeoutMs = 30_000,
-): Promise<T> {
-  const deadline = systemClock.now() + timeoutMs;
-  for (;;) {
-    const value = await read();
-    if (holds(value)) return value;
-    if (systemClock.now() > deadline)
-      throw new Error(`${what}: not within ${timeoutMs} ms, still ${JSON.stringify(value)}`);
-    await sleep(systemClock, 50);
-  }
-}

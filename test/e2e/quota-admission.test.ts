@@ -9,7 +9,6 @@ import {
   CustomResourceDefinitions,
   isNotFound,
   silentLogger,
-  sleep,
   systemClock,
   systemRandom,
   ValidatingWebhookConfigurations,
@@ -18,6 +17,7 @@ import type { Client, KubeObject, Resource, WebhookServer } from "@fleetwright/k
 import { startControlPlane } from "@fleetwright/lab";
 import type { ControlPlane } from "@fleetwright/lab";
 import { createQuota, webhookConfiguration } from "@fleetwright/quota";
+import { eventually } from "./eventually.ts";
 
 interface Loose extends KubeObject {
   readonly spec?: Readonly<Record<string, unknown>>;
@@ -53,16 +53,6 @@ let running: Promise<void>;
 
 /** Short, so that leaks show within the test. */
 const holdLifeMs = 3_000;
-
-async function until<T>(what: string, read: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
-  const deadline = systemClock.now() + 20_000;
-  for (;;) {
-    const value = await read();
-    if (holds(value)) return value;
-    if (systemClock.now() > deadline) throw new Error(`${what}: still ${JSON.stringify(value)}`);
-    await sleep(systemClock, 50);
-  }
-}
 
 /** The server's refusal, as kubectl would print it. */
 async function refusal(call: Promise<unknown>): Promise<string> {
@@ -112,7 +102,7 @@ function job(name: string, of: string, spec: object): Loose {
 const used = async (name: string): Promise<Readonly<Record<string, string>>> =>
   (await client.get(groups, { name })).status?.used ?? {};
 const usesCpu = (name: string, cpu: string): Promise<unknown> =>
-  until(
+  eventually(
     `use of ${name}`,
     () => used(name),
     (use) => use["limits.cpu"] === cpu,
@@ -122,7 +112,7 @@ beforeAll(async () => {
   controlPlane = await startControlPlane();
   client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
   await client.create(CustomResourceDefinitions, customResourceDefinition(BizGroupResourceQuotas) as never);
-  await until(
+  await eventually(
     "the CRD",
     () =>
       client.list(groups).then(
@@ -150,14 +140,14 @@ beforeAll(async () => {
   });
   manager.add(quota.controller);
   running = manager.run(stop.signal);
-  await until("the manager", () => Promise.resolve(server.listening && quota.ready()), Boolean);
+  await eventually("the manager", () => Promise.resolve(server.listening && quota.ready()));
   const configuration = webhookConfiguration({
     target: { kind: "url", url: `https://127.0.0.1:${server.port}` },
     caBundle: Buffer.from(controlPlane.caCertificate).toString("base64"),
   });
   await client.create(ValidatingWebhookConfigurations, configuration);
   // The server takes a moment to hear of it.
-  await until(
+  await eventually(
     "the webhook",
     () => refusal(client.create(deployments, deployment("probe", "nowhere", 1, "1"), { dryRun: true })),
     (message) => message.includes("there is no bizrq"),
@@ -260,7 +250,7 @@ describe("a whole workload", () => {
       spec: { limits: [{ type: "Container", default: { cpu: "500m" }, defaultRequest: { cpu: "250m" } }] },
     });
     const ranged = deployment("w5", "vision", 2, undefined);
-    await until(
+    await eventually(
       "the LimitRange",
       () => refusal(client.create(deployments, { ...ranged, metadata: { ...ranged.metadata, namespace: "ranged" } })),
       (message) => message === "allowed",
@@ -394,7 +384,7 @@ describe("a whole workload", () => {
     await client.create(binding, { metadata: { name: "deployer" }, roleRef, subjects } as KubeObject as Loose);
     const eve = createClient({ kubeconfig: user.kubeconfigPath });
     const ask = () => refusal(eve.create(deployments, deployment("eves", "vision", 1, "1"), { dryRun: true }));
-    const message = await until("eve's rights", ask, (text) => !text.includes("cannot create resource"));
+    const message = await eventually("eve's rights", ask, (text) => !text.includes("cannot create resource"));
     expect(message).toContain('user "eve" may not use quota "vision"');
     const may = {
       ...rules[0],
@@ -404,7 +394,7 @@ describe("a whole workload", () => {
       verbs: ["use"],
     };
     await client.update(role, { metadata: { name: "deployer" }, rules: [...rules, may] } as KubeObject as Loose);
-    await until("eve's new right", ask, (text) => text === "allowed");
+    await eventually("eve's new right", ask, (text) => text === "allowed");
     await eve.close();
   });
 });
@@ -538,13 +528,13 @@ describe("the tree", () => {
       ((object.status as { conditions?: { type: string; status: string }[] } | undefined)?.conditions ?? []).some(
         ({ type, status }) => type === "OverUse" && status === "True",
       );
-    await until("over-use", () => client.get(groups, { name: "shrinking" }), over);
+    await eventually("over-use", () => client.get(groups, { name: "shrinking" }), over);
     await client.patch(
       deployments,
       { namespace: "default", name: "s1" },
       { type: "merge", patch: { spec: { replicas: 2 } } },
     );
-    await until(
+    await eventually(
       "no over-use",
       () => client.get(groups, { name: "shrinking" }),
       (object) => !over(object),

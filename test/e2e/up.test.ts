@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { findBinaries, kubernetesVersion } from "@fleetwright/lab";
-import { runProgram, startProcess, startProgram, until, type Ended, type RunningProgram } from "./program.ts";
+import { eventually } from "./eventually.ts";
+import { runProgram, startProcess, startProgram, type Ended, type RunningProgram } from "./program.ts";
 
 const quickstart = fileURLToPath(new URL("../../examples/quickstart/", import.meta.url));
 const fits = join(quickstart, "fits.yaml");
@@ -52,7 +53,7 @@ describe.each(kubectls)("the example cluster, as a user of %s sees it", (_name, 
   const usedH200 = (): Promise<string> =>
     says("get bizrq vision -o jsonpath={.status.used['requests\\.nvidia\\.com/gpu\\.H200']}");
   const runs = (deployment: string, replicas: number): Promise<unknown> =>
-    until(
+    eventually(
       `${deployment} runs with ${replicas}`,
       () => says(`get pods -n vision -l app=${deployment} -o jsonpath={.items[*].status.phase}`),
       (phases) => phases === Array.from({ length: replicas }, () => "Running").join(" "),
@@ -125,7 +126,7 @@ describe.each(kubectls)("the example cluster, as a user of %s sees it", (_name, 
   it("gives room back when it is edited or scaled down, and takes it again", async () => {
     const one = await edit(1);
     expect(one).toMatchObject({ code: 0, stdout: "deployment.apps/vit edited\n" });
-    await until("8 given back", usedH200, (used) => used === "8");
+    await eventually("8 given back", usedH200, (used) => used === "8");
     await runs("vit", 1);
     expect(await says("scale deployment vit -n vision --replicas=2")).toBe("deployment.apps/vit scaled\n");
     expect(await usedH200()).toBe("16");
@@ -142,7 +143,7 @@ describe.each(kubectls)("the example cluster, as a user of %s sees it", (_name, 
     expect(await says(`apply -f ${waiting}`)).toBe("deployment.apps/vit-large created\n");
     await runs("vit-large", 2);
     await says(`delete -f ${waiting}`);
-    await until("all given back", usedH200, (used) => used === "0");
+    await eventually("all given back", usedH200, (used) => used === "0");
   });
 });
 

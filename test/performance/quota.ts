@@ -20,6 +20,8 @@ import {
   Namespaces,
   Pods,
   ResourceQuotas,
+  sleep,
+  systemClock,
   type Client,
   type Deployment,
   type KubeObject,
@@ -28,6 +30,7 @@ import {
 } from "@fleetwright/kube";
 import { BizGroupResourceQuotas as Groups } from "@fleetwright/api";
 import { startControlPlane, type ControlPlane } from "@fleetwright/lab";
+import { eventually } from "../e2e/eventually.ts";
 import { startReplicas } from "./quota/replicas.ts";
 import { percentile, runStorm, type Answer } from "./quota/storm.ts";
 
@@ -46,20 +49,6 @@ const requestTimeoutSeconds = 10;
 const holdLifeSeconds = 15;
 
 const groupLabel = "biz.group.resource.quota";
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-
-async function eventually<T>(what: string, deadlineMs: number, probe: () => Promise<T | undefined>): Promise<T> {
-  const end = performance.now() + deadlineMs;
-  for (;;) {
-    const value = await probe();
-    if (value !== undefined) return value;
-    if (performance.now() > end) throw new Error(`${what}: not within ${deadlineMs} ms`);
-    await pause(50);
-  }
-}
 
 async function prepare(client: Client): Promise<void> {
   const text = await readFile(
@@ -72,7 +61,7 @@ async function prepare(client: Client): Promise<void> {
       force: true,
     });
   }
-  await eventually("the CRD is served", 30_000, () => client.list(Groups).catch(() => undefined));
+  await eventually("the CRD is served", () => client.list(Groups).catch(() => undefined));
 }
 
 interface Row {
@@ -199,7 +188,7 @@ async function judge(
   perLeaf: number,
   answers: readonly Answer[],
 ): Promise<{ over_admitted: number; leaked: number; wrongly_refused: number }> {
-  await pause((holdLifeSeconds + 3) * 1000);
+  await sleep(systemClock, (holdLifeSeconds + 3) * 1000);
   const existing = new Map<string, number>();
   for (const { metadata } of (await client.list(resource, { namespace })).items) {
     const group = metadata.labels?.[groupLabel] ?? "";
@@ -270,7 +259,7 @@ async function runPods(controlPlane: ControlPlane, mode: PodMode, round: number)
       spec: { hard: { "requests.cpu": String(requests) } },
     };
     await client.create(ResourceQuotas, object as KubeObject);
-    await pause(1500); // its admission plugin learns of the quota through a watch
+    await sleep(systemClock, 1500); // its admission plugin learns of the quota through a watch
   }
   if (group) await createTree(client, { name: group, replicas: 1, leaves: 1, depth: 1 }, requests);
   const quota = group ? `${group}-leaf-0` : undefined;
