@@ -1,10 +1,10 @@
+import type { Container, ContainerState, ContainerStatus, Pod } from "@fleetwright/kube";
 import type { LifeWishes } from "./annotations.ts";
-import { timeText } from "./kinds.ts";
-import type { Container, ContainerState, ContainerStatus, Pod, PodPhase } from "./kinds.ts";
+import { timeText } from "./time-text.ts";
 
 /** What a group of containers looks like now. */
 interface Progress {
-  readonly phase: PodPhase;
+  readonly phase: "Pending" | "Running" | "Succeeded" | "Failed";
   readonly statuses: readonly ContainerStatus[];
   /** When that changes by itself, in milliseconds since the epoch. */
   readonly nextChange: number | undefined;
@@ -23,7 +23,7 @@ export function initProgress(
   startedMs: number,
   now: number,
 ): Progress & { readonly done: boolean } {
-  const containers = pod.spec.initContainers ?? [];
+  const containers = pod.spec?.initContainers ?? [];
   const fails = wishes.initExitCode !== 0;
   const statuses: ContainerStatus[] = [];
   let turnStart = startedMs;
@@ -51,7 +51,7 @@ export function initProgress(
       turnStart = end;
     }
   }
-  const phase = failed && pod.spec.restartPolicy === "Never" ? "Failed" : "Pending";
+  const phase = failed && pod.spec?.restartPolicy === "Never" ? "Failed" : "Pending";
   return { phase, statuses, nextChange, done: nextChange === undefined && !failed };
 }
 
@@ -73,7 +73,7 @@ export function mainProgress(pod: Pod, wishes: LifeWishes, now: number): Progres
   const end: ContainerState = {
     terminated: { exitCode, reason: reasonOf(exitCode), startedAt, finishedAt: timeText(now) },
   };
-  const { restartPolicy = "Always" } = pod.spec;
+  const restartPolicy = pod.spec?.restartPolicy ?? "Always";
   if (restartPolicy === "Always" || (restartPolicy === "OnFailure" && exitCode !== 0)) {
     const delayMs = restartDelayMs(restarts);
     if (delayMs === 0) return running(pod, wishes, timeText(now), restarts + 1, end, now);
@@ -134,7 +134,7 @@ export function containerStatuses(
   state: ContainerState,
   more: { readonly restarts?: number; readonly ready?: boolean; readonly lastState?: ContainerState | undefined } = {},
 ): readonly ContainerStatus[] {
-  return pod.spec.containers.map((container) => {
+  return (pod.spec?.containers ?? []).map((container) => {
     const before = pod.status?.containerStatuses?.find(({ name }) => name === container.name);
     const status = statusOf(pod, container, before, state, more.ready === true, more.restarts);
     return more.lastState === undefined ? status : { ...status, lastState: more.lastState };

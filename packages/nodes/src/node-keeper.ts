@@ -1,9 +1,16 @@
-import { isAlreadyExists, isConflict, isNotFound } from "@fleetwright/kube";
-import type { Client, Clock, Informer, Logger, Random, Timer } from "@fleetwright/kube";
+import { isAlreadyExists, isConflict, isNotFound, Leases, Nodes } from "@fleetwright/kube";
+import type { Client, Clock, Informer, Lease, Logger, Node, Random, Timer } from "@fleetwright/kube";
 import { BoundedTasks } from "./bounded-tasks.ts";
-import { leaseNamespace, leases, nodes } from "./kinds.ts";
-import type { Lease, Node } from "./kinds.ts";
-import { isReady, leaseOf, newNode, nodeAddress, nodeConditions, nodeName, renewalIntervalMs } from "./node-object.ts";
+import {
+  isReady,
+  leaseNamespace,
+  leaseOf,
+  newNode,
+  nodeAddress,
+  nodeConditions,
+  nodeName,
+  renewalIntervalMs,
+} from "./node-object.ts";
 import type { NodePool } from "./node-object.ts";
 
 export interface NodeKeeperOptions {
@@ -124,11 +131,11 @@ export class NodeKeeper {
     const registered =
       this.#options.informer.get({ name: node.name }) ??
       (await this.#create(node)) ??
-      (await client.get(nodes, { name: node.name }));
+      (await client.get(Nodes, { name: node.name }));
     if (!isReady(registered)) await this.#report(node, registered);
     const uid = registered.metadata.uid ?? "";
     try {
-      node.lease = await client.create(leases, leaseOf(node.name, uid, clock.now()));
+      node.lease = await client.create(Leases, leaseOf(node.name, uid, clock.now()));
       node.uid = uid;
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
@@ -142,10 +149,10 @@ export class NodeKeeper {
     const { client, clock } = this.#options;
     const { pool } = node;
     try {
-      const created = await client.create(nodes, newNode(pool, node.index, node.address, clock.now()));
+      const created = await client.create(Nodes, newNode(pool, node.index, node.address, clock.now()));
       // Admission taints every new node as not ready; the node controller, if there is one, would take that off in a while.
       const patch = { spec: { taints: pool.taints ?? null } };
-      return await client.patch(nodes, { name: created.metadata.name ?? "" }, { type: "merge", patch });
+      return await client.patch(Nodes, { name: created.metadata.name ?? "" }, { type: "merge", patch });
     } catch (error) {
       if (isAlreadyExists(error)) return undefined;
       throw error;
@@ -183,7 +190,7 @@ export class NodeKeeper {
     const now = clock.now();
     node.nextStatus = now + statusIntervalMs;
     const patch = { status: { conditions: nodeConditions(current?.status?.conditions, now) } };
-    await client.patch(nodes, { name: node.name }, { type: "strategic", patch }, { subresource: "status" });
+    await client.patch(Nodes, { name: node.name }, { type: "strategic", patch }, { subresource: "status" });
   }
 
   /** Goes round all nodes once per interval, a few at each tick. */
@@ -235,14 +242,14 @@ export class NodeKeeper {
     const { client, clock } = this.#options;
     const fresh = leaseOf(node.name, node.uid, clock.now());
     try {
-      node.lease ??= await client.get(leases, { namespace: leaseNamespace, name: node.name });
+      node.lease ??= await client.get(Leases, { namespace: leaseNamespace, name: node.name });
       const { resourceVersion = "" } = node.lease.metadata;
-      node.lease = await client.update(leases, { ...fresh, metadata: { ...fresh.metadata, resourceVersion } });
+      node.lease = await client.update(Leases, { ...fresh, metadata: { ...fresh.metadata, resourceVersion } });
     } catch (error) {
       node.lease = undefined;
       // Deleted by someone; any other failure (an earlier answer that was lost makes a conflict) starts from what is there.
       if (!isNotFound(error)) throw error;
-      if (this.#kept.has(node.name)) node.lease = await client.create(leases, fresh);
+      if (this.#kept.has(node.name)) node.lease = await client.create(Leases, fresh);
     }
   }
 

@@ -1,5 +1,5 @@
-import { leaseNamespace, microTimeText, timeText } from "./kinds.ts";
-import type { Condition, Lease, Node, Taint } from "./kinds.ts";
+import { microTime, type Lease, type Node, type NodeCondition, type NodeStatus, type Taint } from "@fleetwright/kube";
+import { timeText } from "./time-text.ts";
 
 /** Nodes that are alike. */
 export interface NodePool {
@@ -27,6 +27,9 @@ export interface NodePool {
   /** Its own; the taints that the server gives to every new node are taken off. */
   readonly taints?: readonly Taint[];
 }
+
+/** Where kubelets keep their leases. */
+export const leaseNamespace = "kube-node-lease";
 
 /** Leases are kept for so long without being renewed; the node controller itself waits for 50 s. */
 const leaseDurationSeconds = 40;
@@ -68,7 +71,7 @@ function labelsOf(pool: NodePool, name: string): Record<string, string> {
 }
 
 /** Everything that a node says about itself. */
-function nodeStatus(pool: NodePool, name: string, address: string, now: number): NonNullable<Node["status"]> {
+function nodeStatus(pool: NodePool, name: string, address: string, now: number): NodeStatus {
   const capacity = {
     cpu: pool.cpu ?? "64",
     memory: pool.memory ?? "512Gi",
@@ -101,7 +104,7 @@ function nodeStatus(pool: NodePool, name: string, address: string, now: number):
 }
 
 /** Ready and without pressure. A condition that held before keeps the time of its last change. */
-export function nodeConditions(before: readonly Condition[] | undefined, now: number): readonly Condition[] {
+export function nodeConditions(before: readonly NodeCondition[] | undefined, now: number): readonly NodeCondition[] {
   const at = timeText(now);
   const wanted = [
     { type: "Ready", status: "True", reason: "KubeletReady", message: "simulated kubelet is posting ready status" },
@@ -129,7 +132,7 @@ export function leaseOf(name: string, uid: string, now: number): Lease {
       namespace: leaseNamespace,
       ownerReferences: [{ apiVersion: "v1", kind: "Node", name, uid }],
     },
-    spec: { holderIdentity: name, leaseDurationSeconds, renewTime: microTimeText(now) },
+    spec: { holderIdentity: name, leaseDurationSeconds, renewTime: microTime(now) },
   };
 }
 

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Container, Pod, PodCondition, PodSpec, PodStatus } from "@fleetwright/kube";
 import { podAnnotations, wishesOf } from "./annotations.ts";
 import { restartDelayMs } from "./container-life.ts";
-import { timeText } from "./kinds.ts";
-import type { Condition, Container, Pod, PodSpec, PodStatus } from "./kinds.ts";
 import { covers, isFinished, nextStep } from "./pod-life.ts";
 import type { PodStep } from "./pod-life.ts";
+import { timeText } from "./time-text.ts";
 
 const start = Date.UTC(2030, 0, 1);
 const place = { hostIP: "10.128.0.1", podIP: "10.0.0.7" };
@@ -27,7 +27,7 @@ const stepOf = (of: Pod, now: number): PodStep => nextStep(of, wishesOf(of.metad
 
 /** As the server merges a status: conditions by type, the rest as it is written. */
 function written(of: Pod, status: PodStatus): Pod {
-  const conditions = new Map<string, Condition>();
+  const conditions = new Map<string, PodCondition>();
   for (const condition of [...(of.status?.conditions ?? []), ...(status.conditions ?? [])])
     conditions.set(condition.type, condition);
   return { ...of, status: { ...of.status, ...status, conditions: [...conditions.values()] } };
@@ -62,7 +62,7 @@ function live(initial: Pod, from = start, limit = 60): Life {
   return { pod: current, now, phases, writes, end: "wait" };
 }
 
-const conditionOf = (of: Pod, type: string): Condition | undefined =>
+const conditionOf = (of: Pod, type: string): PodCondition | undefined =>
   of.status?.conditions?.find((condition) => condition.type === type);
 
 describe("a pod's life", () => {

@@ -1,7 +1,7 @@
+import type { Pod, PodCondition, PodStatus } from "@fleetwright/kube";
 import type { LifeWishes } from "./annotations.ts";
 import { containerStatuses, initProgress, mainProgress } from "./container-life.ts";
-import { timeText } from "./kinds.ts";
-import type { Condition, Pod, PodStatus } from "./kinds.ts";
+import { timeText } from "./time-text.ts";
 
 /** Where a pod runs. */
 export interface PodPlace {
@@ -58,8 +58,8 @@ function nextStatus(
 ): { readonly status: PodStatus; readonly nextChange: number | undefined } {
   const startTime = pod.status?.startTime ?? timeText(now);
   const started = Date.parse(startTime);
-  const deadline =
-    pod.spec.activeDeadlineSeconds === undefined ? undefined : started + pod.spec.activeDeadlineSeconds * 1000;
+  const limitSeconds = pod.spec?.activeDeadlineSeconds;
+  const deadline = limitSeconds === undefined ? undefined : started + limitSeconds * 1000;
   if (deadline !== undefined && now >= deadline) {
     const message = "Pod was active on the node longer than the specified deadline";
     return {
@@ -101,7 +101,7 @@ function endedStatus(pod: Pod, place: PodPlace, now: number): PodStatus {
 }
 
 function base(pod: Pod, place: PodPlace, startTime: string): PodStatus {
-  const podIP = pod.status?.podIP ?? (pod.spec.hostNetwork === true ? place.hostIP : place.podIP);
+  const podIP = pod.status?.podIP ?? (pod.spec?.hostNetwork === true ? place.hostIP : place.podIP);
   return {
     ...(pod.metadata.generation !== undefined && { observedGeneration: pod.metadata.generation }),
     startTime,
@@ -119,12 +119,12 @@ function withConditions(
 ): PodStatus {
   const { phase } = state.status;
   const finished = phase === "Succeeded" ? "PodCompleted" : phase === "Failed" ? "PodFailed" : undefined;
-  const gatesOpen = (pod.spec.readinessGates ?? []).every(
+  const gatesOpen = (pod.spec?.readinessGates ?? []).every(
     (gate) =>
       pod.status?.conditions?.some(({ type, status }) => type === gate.conditionType && status === "True") === true,
   );
   const notReady = finished ?? "ContainersNotReady";
-  const wanted: readonly Condition[] = [
+  const wanted: readonly PodCondition[] = [
     condition("PodReadyToStartContainers", finished === undefined),
     condition("Initialized", state.initialized, state.initialized ? finished : "ContainersNotInitialized"),
     condition("ContainersReady", state.ready, state.ready ? undefined : notReady),
@@ -142,7 +142,7 @@ function withConditions(
   return { ...state.status, conditions };
 }
 
-const condition = (type: string, holds: boolean, reason?: string): Condition => ({
+const condition = (type: string, holds: boolean, reason?: string): PodCondition => ({
   type,
   status: holds ? "True" : "False",
   ...(reason !== undefined && { reason }),

@@ -6,12 +6,11 @@ import {
   keyOf,
   keyString,
   parseKey,
+  Pods,
 } from "@fleetwright/kube";
-import type { Client, Clock, Informer, Logger, Random, Timer } from "@fleetwright/kube";
+import type { Client, Clock, Informer, Logger, Pod, PodStatus, Random, Timer } from "@fleetwright/kube";
 import { wishesOf } from "./annotations.ts";
 import { BoundedTasks } from "./bounded-tasks.ts";
-import { pods } from "./kinds.ts";
-import type { Pod, PodStatus } from "./kinds.ts";
 import { podAddress } from "./node-object.ts";
 import { nextStep } from "./pod-life.ts";
 
@@ -57,7 +56,7 @@ export class PodRunner {
 
   /** Looks at all pods of a node again: it runs pods once more. */
   revisit(nodeName: string): void {
-    for (const pod of this.#options.informer.list()) if (pod.spec.nodeName === nodeName) this.#see(pod);
+    for (const pod of this.#options.informer.list()) if (pod.spec?.nodeName === nodeName) this.#see(pod);
   }
 
   async stop(): Promise<void> {
@@ -71,7 +70,7 @@ export class PodRunner {
 
   #see(pod: Pod): void {
     if (pod.status?.podIP) this.#addresses.add(pod.status.podIP);
-    const { nodeName } = pod.spec;
+    const nodeName = pod.spec?.nodeName;
     if (nodeName !== undefined && this.#options.hostIPOf(nodeName) !== undefined) this.#queue(keyString(keyOf(pod)));
   }
 
@@ -127,7 +126,7 @@ export class PodRunner {
 
   async #advance(key: string, pod: Pod): Promise<void> {
     const { clock, client, logger, hostIPOf, jobRunForMs } = this.#options;
-    const hostIP = hostIPOf(pod.spec.nodeName ?? "");
+    const hostIP = hostIPOf(pod.spec?.nodeName ?? "");
     if (hostIP === undefined) return;
     const wishes = wishesOf(pod.metadata, jobRunForMs);
     if (wishes.ignored.length > 0 && pod.status?.startTime === undefined)
@@ -137,7 +136,7 @@ export class PodRunner {
     switch (step.kind) {
       case "status": {
         this.#addresses.add(podIP);
-        const after = await client.patch(pods, keyOf(pod), statusPatch(pod, step.status), { subresource: "status" });
+        const after = await client.patch(Pods, keyOf(pod), statusPatch(pod, step.status), { subresource: "status" });
         const { uid = "", resourceVersion = "" } = after.metadata;
         // The event may have overtaken the answer: then nothing would come that looks at the pod again.
         const seen = this.#options.informer.get(keyOf(pod))?.metadata.resourceVersion ?? "";
@@ -146,7 +145,7 @@ export class PodRunner {
         return;
       }
       case "delete":
-        await client.delete(pods, keyOf(pod), {
+        await client.delete(Pods, keyOf(pod), {
           gracePeriodSeconds: 0,
           ...(pod.metadata.uid !== undefined && { preconditions: { uid: pod.metadata.uid } }),
         });

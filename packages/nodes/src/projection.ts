@@ -1,21 +1,24 @@
-import type { ObjectMeta } from "@fleetwright/kube";
-import type { Container, Node, Pod } from "./kinds.ts";
+import type { Container, Node, ObjectMeta, Pod, PodSpec } from "@fleetwright/kube";
 
 /** Only what is read: tens of thousands of pods are kept. */
 export function projectPod(pod: Pod): Pod {
-  const { nodeName, restartPolicy, hostNetwork, activeDeadlineSeconds, readinessGates } = pod.spec;
   return {
     metadata: projectMetadata(pod.metadata),
-    spec: {
-      ...(nodeName !== undefined && { nodeName }),
-      ...(restartPolicy !== undefined && { restartPolicy }),
-      ...(hostNetwork !== undefined && { hostNetwork }),
-      ...(activeDeadlineSeconds !== undefined && { activeDeadlineSeconds }),
-      ...(readinessGates !== undefined && { readinessGates }),
-      ...(pod.spec.initContainers && { initContainers: pod.spec.initContainers.map(projectContainer) }),
-      containers: pod.spec.containers.map(projectContainer),
-    },
+    ...(pod.spec && { spec: projectSpec(pod.spec) }),
     ...(pod.status && { status: pod.status }),
+  };
+}
+
+function projectSpec(spec: PodSpec): PodSpec {
+  const { nodeName, restartPolicy, hostNetwork, activeDeadlineSeconds, readinessGates } = spec;
+  return {
+    ...(nodeName !== undefined && { nodeName }),
+    ...(restartPolicy !== undefined && { restartPolicy }),
+    ...(hostNetwork !== undefined && { hostNetwork }),
+    ...(activeDeadlineSeconds !== undefined && { activeDeadlineSeconds }),
+    ...(readinessGates !== undefined && { readinessGates }),
+    ...(spec.initContainers && { initContainers: spec.initContainers.map(projectContainer) }),
+    containers: spec.containers.map(projectContainer),
   };
 }
 

@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { ApiError, TransportError, VirtualClock, seededRandom } from "@fleetwright/kube";
+import { ApiError, Leases, Nodes, Pods, TransportError, VirtualClock, seededRandom } from "@fleetwright/kube";
+import type { Lease, Node, Pod } from "@fleetwright/kube";
 import { createFakeCluster } from "./fake-cluster.ts";
 import type { FakeCluster } from "./fake-cluster.ts";
-import { leaseNamespace, leases, nodes, pods } from "./kinds.ts";
-import type { Lease, Node, Pod } from "./kinds.ts";
-import { isReady } from "./node-object.ts";
+import { isReady, leaseNamespace } from "./node-object.ts";
 import { startNodes } from "./simulated-nodes.ts";
 import type { SimulatedNodes, SimulatedNodesOptions } from "./simulated-nodes.ts";
 
@@ -39,16 +38,16 @@ const boundPod = (name: string, uid: string, more: Partial<Pod["metadata"]> = {}
   status: { phase: "Pending" },
 });
 const phaseOf = (cluster: FakeCluster, name: string): string | undefined =>
-  (cluster.find(pods, { namespace: "ml", name }) as Pod | undefined)?.status?.phase;
+  (cluster.find(Pods, { namespace: "ml", name }) as Pod | undefined)?.status?.phase;
 const leaseOf = (cluster: FakeCluster, name: string): Lease | undefined =>
-  cluster.find(leases, { namespace: leaseNamespace, name }) as Lease | undefined;
+  cluster.find(Leases, { namespace: leaseNamespace, name }) as Lease | undefined;
 
 describe("simulated nodes", () => {
   it("register Ready, without the taint of new nodes, each with a lease that goes with it", async () => {
     const { cluster, simulated } = await setUp();
     expect(simulated.names).toEqual(["n-0", "n-1", "n-2"]);
     for (const name of simulated.names) {
-      const node = cluster.find(nodes, { name }) as Node;
+      const node = cluster.find(Nodes, { name }) as Node;
       expect(isReady(node)).toBe(true);
       expect(leaseOf(cluster, name)?.metadata.ownerReferences).toEqual([
         { apiVersion: "v1", kind: "Node", name, uid: node.metadata.uid },
@@ -60,10 +59,10 @@ describe("simulated nodes", () => {
   it("adopt nodes and leases that are there already, and make them Ready again", async () => {
     const stale: Node = { metadata: { name: "n-1" }, status: { conditions: [{ type: "Ready", status: "Unknown" }] } };
     const { cluster, simulated } = await setUp({}, (before) => {
-      before.put(nodes, stale);
-      before.put(leases, { metadata: { name: "n-1", namespace: leaseNamespace } });
+      before.put(Nodes, stale);
+      before.put(Leases, { metadata: { name: "n-1", namespace: leaseNamespace } });
     });
-    expect(isReady(cluster.find(nodes, { name: "n-1" }) as Node)).toBe(true);
+    expect(isReady(cluster.find(Nodes, { name: "n-1" }) as Node)).toBe(true);
     expect(cluster.calls.filter(({ verb, plural }) => verb === "create" && plural === "nodes")).toHaveLength(2);
     expect(leaseOf(cluster, "n-1")?.spec?.renewTime).toMatch(/\.\d{6}Z$/);
     await simulated.stop();
@@ -90,8 +89,8 @@ describe("simulated nodes", () => {
 
   it("go on renewing after a lease was written by someone else, or deleted", async () => {
     const { clock, cluster, simulated } = await setUp();
-    cluster.put(leases, { metadata: { name: "n-0", namespace: leaseNamespace, uid: "other" } });
-    cluster.remove(leases, { namespace: leaseNamespace, name: "n-1" });
+    cluster.put(Leases, { metadata: { name: "n-0", namespace: leaseNamespace, uid: "other" } });
+    cluster.remove(Leases, { namespace: leaseNamespace, name: "n-1" });
     await clock.advance(40_000);
     const age = (name: string): number => clock.now() - Date.parse(leaseOf(cluster, name)?.spec?.renewTime ?? "");
     expect(age("n-0")).toBeLessThan(15_000);
@@ -117,15 +116,15 @@ describe("simulated nodes", () => {
     const { clock, cluster, simulated } = await setUp();
     simulated.pause("n-0");
     const before = leaseOf(cluster, "n-0")?.spec?.renewTime;
-    cluster.put(pods, boundPod("waits", "u-1"));
+    cluster.put(Pods, boundPod("waits", "u-1"));
     await clock.advance(120_000);
     expect(leaseOf(cluster, "n-0")?.spec?.renewTime).toBe(before);
     expect(phaseOf(cluster, "waits")).toBe("Pending");
-    const node = cluster.find(nodes, { name: "n-0" }) as Node;
-    cluster.put(nodes, { ...node, status: { conditions: [{ type: "Ready", status: "Unknown" }] } } as Node);
+    const node = cluster.find(Nodes, { name: "n-0" }) as Node;
+    cluster.put(Nodes, { ...node, status: { conditions: [{ type: "Ready", status: "Unknown" }] } } as Node);
     simulated.resume("n-0");
     await clock.advance(20_000);
-    expect(isReady(cluster.find(nodes, { name: "n-0" }) as Node)).toBe(true);
+    expect(isReady(cluster.find(Nodes, { name: "n-0" }) as Node)).toBe(true);
     expect(leaseOf(cluster, "n-0")?.spec?.renewTime).not.toBe(before);
     expect(phaseOf(cluster, "waits")).toBe("Running");
     await simulated.stop();
@@ -133,10 +132,10 @@ describe("simulated nodes", () => {
 
   it("do not come back when they are deleted", async () => {
     const { clock, cluster, simulated } = await setUp();
-    cluster.remove(nodes, { name: "n-2" });
-    cluster.remove(leases, { namespace: leaseNamespace, name: "n-2" });
+    cluster.remove(Nodes, { name: "n-2" });
+    cluster.remove(Leases, { namespace: leaseNamespace, name: "n-2" });
     await clock.advance(700_000);
-    expect(cluster.find(nodes, { name: "n-2" })).toBeUndefined();
+    expect(cluster.find(Nodes, { name: "n-2" })).toBeUndefined();
     expect(leaseOf(cluster, "n-2")).toBeUndefined();
     expect(simulated.names).toEqual(["n-0", "n-1"]);
     await simulated.stop();
@@ -144,7 +143,7 @@ describe("simulated nodes", () => {
 
   it("leave nothing running when they are stopped", async () => {
     const { clock, cluster, simulated } = await setUp();
-    cluster.put(pods, boundPod("a", "u-1", { annotations: { "nodes.fleetwright.dev/run-for": "1h" } }));
+    cluster.put(Pods, boundPod("a", "u-1", { annotations: { "nodes.fleetwright.dev/run-for": "1h" } }));
     await clock.settle();
     await simulated.stop();
     expect(clock.pending).toBe(0);
@@ -154,7 +153,7 @@ describe("simulated nodes", () => {
 describe("pods on simulated nodes", () => {
   it("run, and are written once though the cache lags behind", async () => {
     const { clock, cluster, simulated } = await setUp();
-    cluster.put(pods, boundPod("a", "u-1"));
+    cluster.put(Pods, boundPod("a", "u-1"));
     const release = cluster.holdEvents();
     await clock.settle();
     simulated.resume("n-0");
@@ -168,7 +167,7 @@ describe("pods on simulated nodes", () => {
 
   it("are left alone on nodes of others", async () => {
     const { clock, cluster, simulated } = await setUp();
-    cluster.put(pods, { ...boundPod("a", "u-1"), spec: { nodeName: "real-1", containers: [{ name: "main" }] } } as Pod);
+    cluster.put(Pods, { ...boundPod("a", "u-1"), spec: { nodeName: "real-1", containers: [{ name: "main" }] } } as Pod);
     await clock.advance(60_000);
     expect(phaseOf(cluster, "a")).toBe("Pending");
     await simulated.stop();
@@ -178,7 +177,7 @@ describe("pods on simulated nodes", () => {
     const { clock, cluster, simulated } = await setUp();
     cluster.failNext("patch", "pods", new TransportError("cut"));
     cluster.failNext("patch", "pods", new ApiError(429, { code: 429 }, { retryAfterMs: 20_000 }));
-    cluster.put(pods, boundPod("a", "u-1"));
+    cluster.put(Pods, boundPod("a", "u-1"));
     const began = clock.now();
     await clock.runUntil(() => phaseOf(cluster, "a") === "Running");
     expect(clock.now() - began).toBeGreaterThanOrEqual(20_000);
@@ -189,27 +188,27 @@ describe("pods on simulated nodes", () => {
     const { clock, cluster, simulated } = await setUp();
     const release = cluster.holdEvents();
     const deletionTimestamp = new Date(clock.now()).toISOString();
-    cluster.put(pods, boundPod("a", "u-2"));
+    cluster.put(Pods, boundPod("a", "u-2"));
     release();
     const hold = cluster.holdEvents();
-    cluster.remove(pods, { namespace: "ml", name: "a" });
-    cluster.put(pods, boundPod("a", "u-3", { deletionTimestamp, deletionGracePeriodSeconds: 30 }));
+    cluster.remove(Pods, { namespace: "ml", name: "a" });
+    cluster.put(Pods, boundPod("a", "u-3", { deletionTimestamp, deletionGracePeriodSeconds: 30 }));
     await clock.settle();
     expect(phaseOf(cluster, "a")).toBe("Pending");
     hold();
     await clock.settle();
-    expect(cluster.find(pods, { namespace: "ml", name: "a" })).toBeUndefined();
+    expect(cluster.find(Pods, { namespace: "ml", name: "a" })).toBeUndefined();
     await simulated.stop();
   });
 
   it("have addresses of their own", async () => {
     const { clock, cluster, simulated } = await setUp();
-    for (let index = 0; index < 50; index++) cluster.put(pods, boundPod(`p-${index}`, `u-${index}`));
+    for (let index = 0; index < 50; index++) cluster.put(Pods, boundPod(`p-${index}`, `u-${index}`));
     await clock.settle();
     await clock.advance(1000);
     const addresses = Array.from(
       { length: 50 },
-      (_, index) => (cluster.find(pods, { namespace: "ml", name: `p-${index}` }) as Pod).status?.podIP,
+      (_, index) => (cluster.find(Pods, { namespace: "ml", name: `p-${index}` }) as Pod).status?.podIP,
     );
     expect(new Set(addresses).size).toBe(50);
     expect(addresses).not.toContain(undefined);

@@ -1,6 +1,5 @@
-import { createCache, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
+import { createCache, Nodes, Pods, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
 import type { Cache, Client, Clock, Logger, Random } from "@fleetwright/kube";
-import { nodes, pods } from "./kinds.ts";
 import { NodeKeeper } from "./node-keeper.ts";
 import type { NodePool } from "./node-object.ts";
 import { PodRunner } from "./pod-runner.ts";
@@ -64,8 +63,8 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
   const stopCache = new AbortController();
   const own = options.cache === undefined;
   const cache = options.cache ?? createCache({ client, clock, random, logger });
-  const nodeInformer = cache.informer(nodes, own ? { transform: projectNode } : {});
-  const podInformer = cache.informer(pods, own ? { transform: projectPod } : {});
+  const nodeInformer = cache.informer(Nodes, own ? { transform: projectNode } : {});
+  const podInformer = cache.informer(Pods, own ? { transform: projectPod } : {});
   const running = own ? cache.run(stopCache.signal) : Promise.resolve();
 
   const keeper = new NodeKeeper({
