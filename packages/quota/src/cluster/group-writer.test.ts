@@ -1,13 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { groupLabel, type BizGroupResourceQuota } from "@fleetwright/api";
-import { ApiError, FleetwrightError, seededRandom, silentLogger, type KubeObject } from "@fleetwright/kube";
+import {
+  ApiError,
+  FleetwrightError,
+  seededRandom,
+  silentLogger,
+  VirtualClock,
+  type KubeObject,
+} from "@fleetwright/kube";
 import { defaultBounds, type ChargeRequest, type LedgerBounds } from "../core/admit.ts";
 import { readGroup } from "../core/group-state.ts";
 import { noDefaults } from "../core/pod-template.ts";
 import { noContext } from "../core/refusal.ts";
 import { UsageIndex } from "../core/usage-index.ts";
 import { deployments } from "../core/workload-kind.ts";
-import { VirtualTime } from "../simulation/virtual-time.ts";
 import { GroupWriter, type GroupStore, type Outcome } from "./group-writer.ts";
 
 const cpu = (amount: number): ReadonlyMap<string, bigint> => new Map([["limits.cpu", BigInt(amount) * 1_000_000_000n]]);
@@ -30,7 +36,7 @@ class FakeServer {
   lists = 0;
   beforeWrite: (() => void)[] = [];
   readonly index = new UsageIndex([deployments], () => noDefaults);
-  readonly time = new VirtualTime();
+  readonly time = new VirtualClock();
   #version = 1;
 
   constructor(hard: number) {
@@ -77,7 +83,7 @@ class FakeServer {
   async ask(writer: GroupWriter, ...requests: ChargeRequest[]): Promise<readonly Outcome[]> {
     const signal = new AbortController().signal;
     const answers = Promise.all(requests.map((request) => writer.charge(request, this.time.now() + 7_000, signal)));
-    await this.time.runUntil(this.time.now() + 10_000);
+    await this.time.advance(10_000);
     return await answers;
   }
 }

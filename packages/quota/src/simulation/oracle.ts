@@ -1,6 +1,6 @@
 import { groupKindName } from "../core/usage-index.ts";
 import type { BizGroupResourceQuota } from "@fleetwright/api";
-import type { VirtualTime } from "./virtual-time.ts";
+import type { VirtualClock } from "@fleetwright/kube";
 import { groupNamedBy } from "./replica.ts";
 import { cpusOf, simKinds, type World } from "./world.ts";
 
@@ -62,7 +62,7 @@ export class Oracle {
   #attempts: Attempt[] = [];
   #creates: Attempt[] = [];
   readonly #world: World;
-  readonly #time: VirtualTime;
+  readonly #time: VirtualClock;
   readonly #slowestVersion: (kind: string) => number;
   readonly #holdExpiryMs: number;
   /** When the youngest replica started. */
@@ -73,7 +73,7 @@ export class Oracle {
   #known = new Map<string, Taken>();
 
   /** @param holdExpiryMs how long a hold may last, with the time that the reconciler takes */
-  constructor(world: World, time: VirtualTime, slowestVersion: (kind: string) => number, holdExpiryMs: number) {
+  constructor(world: World, time: VirtualClock, slowestVersion: (kind: string) => number, holdExpiryMs: number) {
     this.#holdExpiryMs = holdExpiryMs;
     this.#world = world;
     this.#time = time;

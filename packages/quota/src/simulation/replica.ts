@@ -1,5 +1,5 @@
 import type { BizGroupResourceQuota } from "@fleetwright/api";
-import { silentLogger, type KubeObject, type Random } from "@fleetwright/kube";
+import { silentLogger, type KubeObject, type Random, type VirtualClock } from "@fleetwright/kube";
 import { GroupWriter, type GroupStore } from "../cluster/group-writer.ts";
 import { defaultBounds } from "../core/admit.ts";
 import { expire, expiredHolds, type Expired } from "../core/expiry.ts";
@@ -11,7 +11,6 @@ import { noDefaults } from "../core/pod-template.ts";
 import { noContext } from "../core/refusal.ts";
 import { groupKindName, UsageIndex } from "../core/usage-index.ts";
 import { deployments, jobs } from "../core/workload-kind.ts";
-import type { VirtualTime } from "./virtual-time.ts";
 import { simKinds, type StoredEvent, type World } from "./world.ts";
 
 /** A rule that is broken on purpose, to show that the oracle notices. */
@@ -27,7 +26,7 @@ export type Mutation =
 
 export interface ReplicaOptions {
   readonly world: World;
-  readonly time: VirtualTime;
+  readonly time: VirtualClock;
   readonly random: Random;
   readonly holdLifeMs: number;
   readonly mutation?: Mutation | undefined;

@@ -1,5 +1,5 @@
 import type { BizGroupResourceQuota } from "@fleetwright/api";
-import { isAlreadyExists, isConflict, seededRandom, type KubeObject } from "@fleetwright/kube";
+import { isAlreadyExists, isConflict, seededRandom, VirtualClock, type KubeObject } from "@fleetwright/kube";
 import { parseAmounts } from "../core/amounts.ts";
 import type { ChargeRequest } from "../core/admit.ts";
 import { footprint } from "../core/footprint.ts";
@@ -11,7 +11,6 @@ import { quotaErrors } from "../errors.ts";
 import type { Outcome } from "../cluster/group-writer.ts";
 import { Oracle, type Attempt } from "./oracle.ts";
 import { Replica, type Mutation } from "./replica.ts";
-import { VirtualTime } from "./virtual-time.ts";
 import { cpusOf, simKinds, simWorkload, World } from "./world.ts";
 
 export interface ScenarioOptions {
@@ -40,7 +39,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
 
 class Scenario {
   readonly #options: ScenarioOptions;
-  readonly #time = new VirtualTime();
+  readonly #time = new VirtualClock({ turns: 1 });
   readonly #world = new World();
   readonly #random;
   readonly #oracle: Oracle;
@@ -69,13 +68,12 @@ class Scenario {
   }
 
   async run(): Promise<ScenarioResult> {
-    const start = this.#time.now();
     const clients = Array.from({ length: 6 }, () => this.#client());
     const chaos = this.#chaos();
     const leader = this.#lead();
-    await this.#time.runUntil(start + (this.#options.loadMs ?? 4_000));
+    await this.#time.advance(this.#options.loadMs ?? 4_000);
     this.#loading = false;
-    await this.#time.runUntil(this.#time.now() + this.#holdExpiryMs + 3_000);
+    await this.#time.advance(this.#holdExpiryMs + 3_000);
     this.#checkQuiet();
     void Promise.allSettled([...clients, chaos, leader]);
     return {
