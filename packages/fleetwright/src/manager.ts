@@ -23,6 +23,7 @@ import {
   type Random,
 } from "@fleetwright/kube";
 import { createQuota, webhookConfiguration, type WebhookConfigurationOptions } from "@fleetwright/quota";
+import { explainMissingCrd } from "./missing-crd.ts";
 import { requireAccess } from "./access.ts";
 import type { Address } from "./address.ts";
 import { managerRights } from "./rights.ts";
@@ -199,11 +200,7 @@ async function requireCustomResources(client: Client, signal: AbortSignal): Prom
   try {
     await client.list(BizGroupResourceQuotas, { limit: 1, signal });
   } catch (error) {
-    if (!isNotFound(error)) throw error;
-    const name = `${BizGroupResourceQuotas.plural}.${BizGroupResourceQuotas.group}`;
-    throw new FleetwrightError("FW_CRD_MISSING", `the cluster has no ${name}: run "kubectl apply -f config/crd"`, {
-      cause: error,
-    });
+    throw explainMissingCrd(error);
   }
 }
 

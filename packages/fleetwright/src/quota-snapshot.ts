@@ -1,14 +1,7 @@
 import { BizGroupResourceQuotas, groupLabel, type BizGroupResourceQuota } from "@fleetwright/api";
-import {
-  isNotFound,
-  LimitRanges,
-  RuntimeClasses,
-  FleetwrightError,
-  type Client,
-  type KubeObject,
-  type Resource,
-} from "@fleetwright/kube";
+import { LimitRanges, RuntimeClasses, type Client, type KubeObject, type Resource } from "@fleetwright/kube";
 import { builtInKinds, type NamespaceDefaults, type Workload } from "@fleetwright/quota";
+import { explainMissingCrd } from "./missing-crd.ts";
 
 type Group = BizGroupResourceQuota & KubeObject;
 
@@ -24,11 +17,7 @@ export async function readGroups(client: Client, signal: AbortSignal): Promise<r
   try {
     return await readAll(client, BizGroupResourceQuotas as Resource<Group>, signal);
   } catch (error) {
-    if (!isNotFound(error)) throw error;
-    const name = `${BizGroupResourceQuotas.plural}.${BizGroupResourceQuotas.group}`;
-    throw new FleetwrightError("FW_CRD_MISSING", `the cluster has no ${name}: run "kubectl apply -f config/crd"`, {
-      cause: error,
-    });
+    throw explainMissingCrd(error);
   }
 }
 
