@@ -1,0 +1,1 @@
+export { StatusError } from "./machinery/status-error.ts";
