@@ -78,6 +78,12 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   checkDelete?(object: Readonly<T>, context: RequestContext): void;
   /** Reserves what must be unique in the cluster (a Service's cluster IP); called last before storing, synchronously. */
   beforeStore?(object: Mutable<T>, old: Readonly<T> | undefined, server: ServerAccess, context: RequestContext): void;
+  /** The value that watches with a field selector are indexed by: a pod's `spec.nodeName`. */
+  watchIndex?(object: Readonly<T>): string;
+  /** DELETE answers with the object instead of a Status (`ReturnDeletedObject`). @default false */
+  readonly returnsDeletedObject?: boolean;
+  /** What DELETE does without a word about dependents. @default "background" */
+  readonly defaultPropagation?: "background" | "orphan" | "unsupported";
   /** Seconds after which a stored object goes by itself (events). */
   readonly ttlSeconds?: number;
 }
