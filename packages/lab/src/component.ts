@@ -26,6 +26,8 @@ export interface Component {
 export interface ComponentOptions {
   readonly name: string;
   readonly path: string;
+  /** What comes before the flags. */
+  readonly arguments?: readonly string[];
   readonly flags: Flags;
   readonly workspace: Workspace;
   readonly logPath: string;
@@ -57,7 +59,10 @@ export async function startComponent(options: ComponentOptions): Promise<Compone
   const { name, workspace, logPath, clock } = options;
   const log = openSync(logPath, "a", 0o600);
   // A group of its own: Ctrl-C reaches us alone, and we stop the parts in order.
-  const child = spawn(options.path, argumentsOf(options.flags), { stdio: ["ignore", log, log], detached: true });
+  const child = spawn(options.path, [...(options.arguments ?? []), ...argumentsOf(options.flags)], {
+    stdio: ["ignore", log, log],
+    detached: true,
+  });
   const { pid } = child;
   if (pid === undefined) {
     closeSync(log);

@@ -24,7 +24,16 @@ import { writeKubeconfig } from "./kubeconfig-file.ts";
 import { cleanUpLeftovers, createWorkspace } from "./workspace.ts";
 import type { Workspace } from "./workspace.ts";
 
+/** A program that serves the API in place of etcd and kube-apiserver. */
+export interface ServerProgram {
+  readonly path: string;
+  readonly arguments: readonly string[];
+  flags(files: ControlPlaneFiles, options: { readonly directory: string; readonly port: number }): Flags;
+}
+
 export interface ControlPlaneOptions {
+  /** Who serves the API. @default etcd and kube-apiserver */
+  readonly server?: ServerProgram;
   /** Run kube-controller-manager. @default false */
   readonly controllerManager?: boolean;
   /** Run kube-scheduler. @default false */
@@ -101,6 +110,15 @@ export type ComponentName = "etcd" | "kube-apiserver" | "kube-controller-manager
 
 const portAttempts = 6;
 
+/** A server program alone needs none of them. */
+const noBinaries: Binaries = {
+  etcd: "",
+  "kube-apiserver": "",
+  "kube-controller-manager": "",
+  "kube-scheduler": "",
+  kubectl: "",
+};
+
 /**
  * Starts etcd and kube-apiserver, on request kube-controller-manager and kube-scheduler, and waits until they are ready
  * (about 3 s). Several can run side by side. Processes that earlier runs left behind are ended first.
@@ -114,7 +132,8 @@ const portAttempts = 6;
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const clock = options.clock ?? systemClock;
   const logger = options.logger ?? silentLogger;
-  const binaries = options.binaries ?? (await findBinaries());
+  const needsBinaries = options.server === undefined || options.controllerManager || options.scheduler;
+  const binaries = options.binaries ?? (needsBinaries ? await findBinaries() : noBinaries);
   const leftovers = await cleanUpLeftovers({ clock, ...(options.root ? { root: options.root } : {}) });
   if (leftovers.removedFolders > 0) logger.info({ ...leftovers }, "cleaned up after an earlier run that was killed");
   const workspace = await createWorkspace(options.root);
@@ -202,7 +221,7 @@ class RunningControlPlane implements ControlPlane {
       this.#options.audit && writeFile(join(this.directory, "audit-policy.json"), auditPolicyText(this.#options.audit)),
     ]);
     this.#files = files;
-    await this.#startEtcd();
+    if (this.#options.server === undefined) await this.#startEtcd();
     await this.#startFirstApiServer(files);
     this.#admin = await this.#keepUser("admin", "admin", files.admin);
     await this.#startOthers(files);
@@ -286,6 +305,11 @@ class RunningControlPlane implements ControlPlane {
   }
 
   #launchApiServer(files: ControlPlaneFiles): Promise<Component> {
+    const { server } = this.#options;
+    if (server !== undefined) {
+      const { directory, port } = this;
+      return this.#launch("kube-apiserver", server.flags(files, { directory, port }), server);
+    }
     const { audit, requestTimeoutSeconds, compactionIntervalSeconds, admissionPlugins } = this.#options;
     const base = apiServerFlags(files, this.directory, this.#ports);
     return this.#launch("kube-apiserver", {
@@ -303,10 +327,11 @@ class RunningControlPlane implements ControlPlane {
     });
   }
 
-  async #launch(name: ComponentName, flags: Flags): Promise<Component> {
+  async #launch(name: ComponentName, flags: Flags, program?: ServerProgram): Promise<Component> {
     const component = await startComponent({
       name,
-      path: this.binaries[name],
+      path: program?.path ?? this.binaries[name],
+      ...(program === undefined ? {} : { arguments: program.arguments }),
       flags,
       workspace: this.#workspace,
       logPath: this.logPath(name),

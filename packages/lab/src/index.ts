@@ -3,6 +3,7 @@ export * from "./control-plane.ts";
 export { auditWrites } from "./control-plane-flags.ts";
 export type { AuditRule } from "./control-plane-flags.ts";
 export type { Flags } from "./component.ts";
+export type { ControlPlaneFiles } from "./control-plane-files.ts";
 export { labErrorCodes } from "./errors.ts";
 export { cleanUpLeftovers } from "./workspace.ts";
 export type { CleanUpResult } from "./workspace.ts";
