@@ -23,8 +23,9 @@ export interface WriteRequest {
   readonly key: string;
   /** What must be there now: a revision, or nothing (0). Otherwise `WriteConflict`. */
   readonly expected: number;
-  /** The new bytes at the revision that the write gets; `undefined` deletes, with `last` as the state that watchers get. */
+  /** The bytes at the revision that the write gets; of a deletion, the last state as watchers get it. Must not write. */
   make(revision: number): { readonly bytes: Buffer; readonly index?: string };
+  /** @default false */
   readonly delete?: boolean;
   /** Gone by itself after so long, as a deletion that watchers see. */
   readonly ttlSeconds?: number;
@@ -60,7 +61,8 @@ export interface WatchScope {
 /** Events in revision order, the same for everybody. */
 export interface StoreWatch {
   /**
-   * Waits for events and returns all there are, at least one, or none once `wake` has been called.
+   * Waits for events and returns what there is, at least one and at most a thousand, or none once `wake` has been called
+   * or the watch was closed meanwhile. Watches of the same scope share the array.
    * Rejects with `Compacted` when this watch fell out of the window, and with the signal's reason when aborted.
    */
   next(signal?: AbortSignal): Promise<readonly StoreEvent[]>;

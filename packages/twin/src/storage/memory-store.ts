@@ -1,0 +1,19 @@
+import type { Clock } from "@fleetwright/kube";
+import { RevisionStore } from "./revision-store.ts";
+import type { Store } from "./store.ts";
+
+export interface MemoryStoreOptions {
+  readonly clock: Clock;
+  /** History is kept for at least this long, and at most twice as long. @default 300_000, kube-apiserver's --etcd-compaction-interval */
+  readonly windowMs?: number;
+  /** Older versions and deleted objects may take so much memory; then the window gets shorter. @default 512 MiB */
+  readonly historyLimitBytes?: number;
+  /** Of the first write. @default 2: a fresh etcd is at 1 */
+  readonly firstRevision?: number;
+}
+
+/** A store that is gone with the process. */
+export function createMemoryStore(options: MemoryStoreOptions): Store {
+  const { clock, windowMs = 300_000, historyLimitBytes = 512 * 2 ** 20, firstRevision = 2 } = options;
+  return new RevisionStore({ clock, windowMs, historyLimitBytes, firstRevision });
+}
