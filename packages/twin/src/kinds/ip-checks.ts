@@ -89,7 +89,7 @@ export function parseCidr(text: string): IpRange | undefined {
 }
 
 /** The network's first address. */
-export function networkOf({ address, prefixLength }: IpRange): bigint {
+export function networkOf({ address, prefixLength }: Pick<IpRange, "address" | "prefixLength">): bigint {
   const host = BigInt((address.family === 4 ? 32 : 128) - prefixLength);
   return (address.value >> host) << host;
 }
