@@ -91,6 +91,7 @@ export class WatchHub {
   compact(oldest: number): void {
     for (const lanes of [this.#all, this.#byNamespace, this.#byKey, this.#byIndex]) {
       for (const lane of lanes.values()) {
+        for (const watch of lane.watches) watch.skip();
         let dead = 0;
         while ((lane.events[dead]?.revision ?? Number.POSITIVE_INFINITY) <= oldest) dead++;
         if (dead > 0) {
@@ -217,10 +218,20 @@ class Watch implements StoreWatch {
     return true;
   }
 
+  /** Passes over events that this watch does not want, so that it cannot miss them. */
+  skip(): void {
+    if (this.#historyCursor < this.#history.length) return;
+    for (;;) {
+      const event = this.#lane.events[this.#cursor - this.#lane.base];
+      if (event === undefined || this.#wants(event)) return;
+      this.#cursor++;
+    }
+  }
+
   compact(oldest: number): void {
     const pending = this.#history[this.#historyCursor];
     const missed = pending !== undefined ? pending.revision <= oldest : this.#cursor < this.#lane.base;
-    if (missed && this.#after < oldest) this.fail(new Compacted(this.position, oldest));
+    if (missed) this.fail(new Compacted(this.position, oldest));
   }
 
   fail(reason: unknown): void {
@@ -236,6 +247,10 @@ class Watch implements StoreWatch {
     this.#waiter = undefined;
     this.#lane.waiting.delete(this);
     return waiter;
+  }
+
+  #wants(event: StoreEvent): boolean {
+    return event.revision > this.#after && (this.#scope === undefined || inScope(this.#scope, event));
   }
 
   #pending(): StoreEvent | undefined {
@@ -256,12 +271,8 @@ class Watch implements StoreWatch {
     for (;;) {
       const batch = this.#cut();
       if (batch.length === 0) return batch;
-      const scope = this.#scope;
-      const future = (batch[0]?.revision ?? 0) <= this.#after;
-      const events =
-        scope === undefined && !future
-          ? batch
-          : batch.filter((event) => event.revision > this.#after && (scope === undefined || inScope(scope, event)));
+      const all = this.#scope === undefined && (batch[0]?.revision ?? 0) > this.#after;
+      const events = all ? batch : batch.filter((event) => this.#wants(event));
       if (events.length > 0) return events;
     }
   }
