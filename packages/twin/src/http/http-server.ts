@@ -70,7 +70,7 @@ function targetOf(target: string): { readonly path: string; readonly query: stri
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { handle, tls, host = "127.0.0.1", maxBodyBytes = defaultMaxBodyBytes, stopTimeoutMs = 10_000 } = options;
-  const { clock = systemClock, logger = silentLogger } = options;
+  const { requestTimeoutMs = 60_000, clock = systemClock, logger = silentLogger } = options;
   const identities = new WeakMap<Socket, ClientIdentity>();
   const sockets = new Set<Socket>();
   /** Calls in work, and whether their answer is a stream. */
@@ -155,10 +155,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: limits.headersTimeoutMs,
       maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.headersTimeoutMs,
+      headersTimeout: Math.min(limits.headersTimeoutMs, requestTimeoutMs),
       keepAliveTimeout: limits.idleTimeoutMs,
-      requestTimeout: options.requestTimeoutMs ?? 60_000,
-      connectionsCheckingInterval: Math.min(5000, options.requestTimeoutMs ?? 5000),
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(5000, requestTimeoutMs),
       noDelay: true,
     },
     (request, response) => void answer(request, response),
