@@ -1,0 +1,336 @@
+import { ParseFailure, type Expression, type Literal } from "./expression-tree.ts";
+import { tokenize, type Token } from "./lexer.ts";
+import { expandMacro, type TreeBuilder } from "./macros.ts";
+
+/** cel-go's defaults: deeper or longer sources are refused. */
+const maximumDepth = 250;
+const maximumCodePoints = 100_000;
+
+const reserved = new Set(
+  "as break const continue else for function if import in let loop package namespace return var void while".split(" "),
+);
+
+const relations = new Set(["<", "<=", ">", ">=", "==", "!="]);
+
+/**
+ * Reads an expression (https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax) with its macros expanded.
+ * Written here because Kubernetes' CEL needs what `@marcbachmann/cel-js` hides or lacks: object construction, the place
+ * of each node, and expanded macros, without which costs cannot be counted. Throws ParseFailure.
+ */
+export function parse(source: string): Expression {
+  const size = source.length > maximumCodePoints ? [...source].length : 0;
+  if (size > maximumCodePoints) {
+    throw new ParseFailure({
+      offset: 0,
+      message: `expression code point size exceeds limit: size: ${size}, limit ${maximumCodePoints}`,
+    });
+  }
+  return new Parser(source).whole();
+}
+
+class Parser {
+  readonly #tokens: readonly Token[];
+  readonly #source: string;
+  #at = 0;
+  #depth = 0;
+  #id = 0;
+  readonly #build: TreeBuilder = {
+    nextId: () => ++this.#id,
+    literal: (type, value, offset) => ({ kind: "literal", id: ++this.#id, offset, type, value }) as Literal,
+    identifier: (name, offset) => ({ kind: "identifier", id: ++this.#id, offset, name }),
+    call: (name, parameters, offset, target) => ({
+      kind: "call",
+      id: ++this.#id,
+      offset,
+      name,
+      target,
+      parameters,
+    }),
+  };
+
+  constructor(source: string) {
+    this.#source = source;
+    this.#tokens = tokenize(source);
+  }
+
+  whole(): Expression {
+    const expression = this.#expression();
+    if (this.#token.kind !== "end") this.#unexpected("<EOF>", "extraneous");
+    return expression;
+  }
+
+  get #token(): Token {
+    return this.#tokens[this.#at] ?? { kind: "end", text: "<EOF>", offset: this.#source.length };
+  }
+
+  #next(): Token {
+    const token = this.#token;
+    this.#at += 1;
+    return token;
+  }
+
+  #is(text: string): boolean {
+    return this.#token.kind === "symbol" && this.#token.text === text;
+  }
+
+  #accept(text: string): boolean {
+    if (!this.#is(text)) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  #expect(text: string): void {
+    if (!this.#accept(text)) this.#unexpected(`'${text}'`);
+  }
+
+  #unexpected(expected: string, word = "mismatched"): never {
+    const { offset, kind, text } = this.#token;
+    const written =
+      kind === "end" ? "<EOF>" : kind === "string" ? this.#source.slice(offset, offset + text.length + 2) : text;
+    throw new ParseFailure({ offset, message: `Syntax error: ${word} input '${written}' expecting ${expected}` });
+  }
+
+  #expression(): Expression {
+    if (++this.#depth > maximumDepth) {
+      throw new ParseFailure({ offset: 0, message: `expression recursion limit exceeded: ${maximumDepth}` });
+    }
+    const condition = this.#logical("||", "_||_");
+    const { offset } = this.#token;
+    let result = condition;
+    if (this.#accept("?")) {
+      const yes = this.#logical("||", "_||_");
+      this.#expect(":");
+      const no = this.#expression();
+      result = this.#build.call("_?_:_", [condition, yes, no], offset);
+    }
+    this.#depth -= 1;
+    return result;
+  }
+
+  /** Chains of `&&` and `||` become balanced trees, as cel-go's do, so that long ones are not deep. */
+  #logical(symbol: "&&" | "||", name: string): Expression {
+    const next = () => (symbol === "||" ? this.#logical("&&", "_&&_") : this.#relation());
+    const terms = [next()];
+    const offsets: number[] = [];
+    while (this.#is(symbol)) {
+      offsets.push(this.#next().offset);
+      terms.push(next());
+    }
+    const balance = (low: number, high: number): Expression => {
+      const middle = Math.floor((low + high + 1) / 2);
+      const left = middle === low ? terms[middle] : balance(low, middle - 1);
+      const right = middle === high ? terms[middle + 1] : balance(middle + 1, high);
+      if (left === undefined || right === undefined) throw new RangeError("a chain has one term more than operators");
+      return this.#build.call(name, [left, right], offsets[middle] ?? 0);
+    };
+    return offsets.length === 0 && terms[0] !== undefined ? terms[0] : balance(0, offsets.length - 1);
+  }
+
+  #relation(): Expression {
+    let left = this.#sum();
+    for (let count = 0; ; count += 1) {
+      const { kind, text, offset } = this.#token;
+      const isIn = kind === "identifier" && text === "in";
+      if (!isIn && !(kind === "symbol" && relations.has(text))) return left;
+      this.#limit(count);
+      this.#at += 1;
+      left = this.#build.call(isIn ? "@in" : `_${text}_`, [left, this.#sum()], offset);
+    }
+  }
+
+  #limit(count: number): void {
+    if (count > maximumDepth) {
+      throw new ParseFailure({ offset: 0, message: `expression recursion limit exceeded: ${maximumDepth}` });
+    }
+  }
+
+  #sum(): Expression {
+    let left = this.#product();
+    for (let count = 0; this.#is("+") || this.#is("-"); count += 1) {
+      this.#limit(count);
+      const { text, offset } = this.#next();
+      left = this.#build.call(`_${text}_`, [left, this.#product()], offset);
+    }
+    return left;
+  }
+
+  #product(): Expression {
+    let left = this.#unary();
+    for (let count = 0; this.#is("*") || this.#is("/") || this.#is("%"); count += 1) {
+      this.#limit(count);
+      const { text, offset } = this.#next();
+      left = this.#build.call(`_${text}_`, [left, this.#unary()], offset);
+    }
+    return left;
+  }
+
+  #unary(): Expression {
+    const { offset } = this.#token;
+    for (const [symbol, name] of [
+      ["!", "!_"],
+      ["-", "-_"],
+    ] as const) {
+      if (!this.#is(symbol)) continue;
+      let count = 0;
+      while (this.#accept(symbol)) count += 1;
+      // A sign belongs to the number: the smallest int has no positive counterpart.
+      if (symbol === "-" && count % 2 === 1 && ["int", "double"].includes(this.#token.kind)) {
+        return this.#member(this.#number(this.#next(), "-", offset));
+      }
+      const operand = this.#member(this.#primary());
+      return count % 2 === 0 ? operand : this.#build.call(name, [operand], offset);
+    }
+    return this.#member(this.#primary());
+  }
+
+  #member(start: Expression): Expression {
+    let operand = start;
+    for (let count = 0; ; count += 1) {
+      this.#limit(count);
+      const { offset } = this.#token;
+      if (this.#accept("[")) {
+        const optional = this.#accept("?");
+        const index = this.#expression();
+        this.#expect("]");
+        operand = this.#build.call(optional ? "_[?_]" : "_[_]", [operand, index], offset);
+      } else if (this.#accept(".")) {
+        const optional = this.#accept("?");
+        const field = this.#token;
+        if (field.kind !== "identifier" && field.kind !== "quoted") this.#unexpected("IDENTIFIER");
+        this.#at += 1;
+        const open = this.#token.offset;
+        if (!optional && field.kind === "identifier" && this.#accept("(")) {
+          const parameters = this.#list(")");
+          operand =
+            expandMacro(this.#build, field.text, operand, parameters, open) ??
+            this.#build.call(field.text, parameters, open, operand);
+        } else if (optional) {
+          operand = this.#build.call(
+            "_?._",
+            [operand, this.#build.literal("string", field.text, field.offset)],
+            offset,
+          );
+        } else {
+          const id = this.#build.nextId();
+          operand = { kind: "select", id, offset, operand, field: field.text, testOnly: false };
+        }
+      } else if (this.#is("{")) {
+        const typeName = qualifiedName(operand);
+        if (typeName === undefined) return operand;
+        operand = this.#struct(typeName);
+      } else return operand;
+    }
+  }
+
+  #primary(): Expression {
+    const token = this.#token;
+    const { offset } = token;
+    switch (token.kind) {
+      case "int":
+      case "uint":
+      case "double":
+        return this.#number(this.#next(), "", offset);
+      case "string":
+        this.#at += 1;
+        return this.#build.literal("string", token.text, offset);
+      case "bytes":
+        this.#at += 1;
+        return this.#build.literal("bytes", token.bytes ?? new Uint8Array(), offset);
+      case "identifier":
+        return this.#word(this.#next());
+      case "symbol":
+        break;
+      case "end":
+      case "quoted":
+        return this.#unexpected(
+          "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}",
+        );
+    }
+    if (this.#accept("(")) {
+      const inner = this.#expression();
+      this.#expect(")");
+      return inner;
+    }
+    if (this.#accept("[")) {
+      const id = this.#build.nextId();
+      const elements: { value: Expression; optional: boolean }[] = [];
+      while (!this.#accept("]")) {
+        const optional = this.#accept("?");
+        elements.push({ value: this.#expression(), optional });
+        if (!this.#accept(",") && !this.#is("]")) this.#unexpected("']'");
+      }
+      return { kind: "list", id, offset, elements };
+    }
+    if (this.#accept("{")) {
+      const id = this.#build.nextId();
+      const entries: { key: Expression; value: Expression; optional: boolean }[] = [];
+      while (!this.#accept("}")) {
+        const optional = this.#accept("?");
+        const key = this.#expression();
+        this.#expect(":");
+        entries.push({ key, value: this.#expression(), optional });
+        if (!this.#accept(",") && !this.#is("}")) this.#unexpected("'}'");
+      }
+      return { kind: "map", id, offset, entries };
+    }
+    if (this.#accept(".") && this.#token.kind === "identifier") return this.#word(this.#next());
+    return this.#unexpected(
+      "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}",
+    );
+  }
+
+  #word(token: Token): Expression {
+    const { text, offset } = token;
+    if (text === "true" || text === "false") return this.#build.literal("bool", text === "true", offset);
+    if (text === "null") return this.#build.literal("null", null, offset);
+    if (reserved.has(text)) throw new ParseFailure({ offset, message: `reserved identifier: ${text}` });
+    const open = this.#token.offset;
+    if (!this.#accept("(")) return this.#build.identifier(text, offset);
+    const parameters = this.#list(")");
+    return expandMacro(this.#build, text, undefined, parameters, open) ?? this.#build.call(text, parameters, open);
+  }
+
+  #list(end: string): Expression[] {
+    const items: Expression[] = [];
+    if (this.#accept(end)) return items;
+    do items.push(this.#expression());
+    while (this.#accept(","));
+    this.#expect(end);
+    return items;
+  }
+
+  #struct(typeName: string): Expression {
+    const { offset } = this.#next();
+    const id = this.#build.nextId();
+    const fields: { name: string; value: Expression; optional: boolean; offset: number }[] = [];
+    while (!this.#accept("}")) {
+      const optional = this.#accept("?");
+      const field = this.#token;
+      if (field.kind !== "identifier" && field.kind !== "quoted") this.#unexpected("IDENTIFIER");
+      this.#at += 1;
+      const colon = this.#token.offset;
+      this.#expect(":");
+      fields.push({ name: field.text, value: this.#expression(), optional, offset: colon });
+      if (!this.#accept(",") && !this.#is("}")) this.#unexpected("'}'");
+    }
+    return { kind: "struct", id, offset, typeName, fields };
+  }
+
+  #number({ kind, text }: Token, sign: "-" | "", offset: number): Expression {
+    if (kind === "double") return this.#build.literal("double", Number(sign + text), offset);
+    const value = sign === "-" ? -BigInt(text) : BigInt(text);
+    const unsigned = kind === "uint";
+    if (unsigned ? value >= 1n << 64n : value !== BigInt.asIntN(64, value)) {
+      throw new ParseFailure({ offset, message: unsigned ? "invalid uint literal" : "invalid int literal" });
+    }
+    return this.#build.literal(unsigned ? "uint" : "int", value, offset);
+  }
+}
+
+/** `a.b.c` of identifiers and selections only. */
+export function qualifiedName(expression: Expression): string | undefined {
+  if (expression.kind === "identifier") return expression.name;
+  if (expression.kind !== "select" || expression.testOnly) return undefined;
+  const prefix = qualifiedName(expression.operand);
+  return prefix === undefined ? undefined : `${prefix}.${expression.field}`;
+}
