@@ -25,7 +25,8 @@ const age = /(^|[\s(])(\d+[smh]){1,2}(?=\s|$|\))/gm;
 const columnGap = / {2,}/g;
 
 type JsonMap = Readonly<Record<string, unknown>>;
-const isMap = (value: unknown): value is JsonMap => typeof value === "object" && value !== null && !Array.isArray(value);
+const isMap = (value: unknown): value is JsonMap =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
  * Replaces what differs from run to run by names that keep the relations: the same uid is the same word, and of two
@@ -62,10 +63,12 @@ function findAccidents(exchanges: readonly RawExchange[], surroundings: Surround
     if (!isMap(value)) return;
     const metadata = isMap(value["metadata"]) ? value["metadata"] : undefined;
     const revision = Number(metadata?.["resourceVersion"]);
-    if (metadata && revision > surroundings.baseRevision && !isList(value) && !isBookmark(value)) revisions.add(revision);
+    if (metadata && revision > surroundings.baseRevision && !isList(value) && !isBookmark(value))
+      revisions.add(revision);
     const { generateName, name } = metadata ?? {};
     if (typeof generateName === "string" && typeof name === "string" && name.startsWith(generateName))
-      if (name.length === generateName.length + 5 && !names.has(name)) names.set(name, `${generateName}<name${names.size + 1}>`);
+      if (name.length === generateName.length + 5 && !names.has(name))
+        names.set(name, `${generateName}<name${names.size + 1}>`);
     Object.values(value).forEach(visit);
   };
   for (const { body, events, stdout } of exchanges) {
@@ -92,7 +95,9 @@ function parsedOutput(output: string): unknown {
 }
 
 const isList = (value: JsonMap): boolean =>
-  Array.isArray(value["items"]) || Array.isArray(value["rows"]) || (typeof value["kind"] === "string" && value["kind"].endsWith("List"));
+  Array.isArray(value["items"]) ||
+  Array.isArray(value["rows"]) ||
+  (typeof value["kind"] === "string" && value["kind"].endsWith("List"));
 
 /** A bookmark's object holds a revision and annotations, nothing that was stored. */
 const isBookmark = (value: JsonMap): boolean => isMap(value["metadata"]) && value["metadata"]["uid"] === undefined;
@@ -127,7 +132,10 @@ function wordsOf(text: string, accidents: Accidents): string {
     .replace(serviceAddress, (address) => numbered(accidents.addresses, "address", address))
     .replace(tokenVolume, "kube-api-access-<random>")
     .replace(/(resourceVersion=)(\d+)/g, (_, key: string, revision: string) => key + rankOf(revision, true, accidents))
-    .replace(/(too (?:old|large)\b.*?: )(\d+)( \((\d+)\)|, current: (\d+))?/gi, (_, start: string) => `${start}<revisions>`);
+    .replace(
+      /(too (?:old|large)\b.*?: )(\d+)( \((\d+)\)|, current: (\d+))?/gi,
+      (_, start: string) => `${start}<revisions>`,
+    );
   for (const [name, word] of accidents.generated) words = words.replaceAll(name, word);
   return words;
 }
@@ -136,7 +144,10 @@ function outputOf(text: string, accidents: Accidents): string {
   const parsed = text.startsWith("{") ? parsedOutput(text) : undefined;
   if (parsed !== undefined) return JSON.stringify(valueOf(parsed, accidents));
   return wordsOf(text, accidents)
-    .replace(/(resourceVersion: ")(\d+)(")/g, (_, start: string, revision: string, end: string) => start + rankOf(revision, true, accidents) + end)
+    .replace(
+      /(resourceVersion: ")(\d+)(")/g,
+      (_, start: string, revision: string, end: string) => start + rankOf(revision, true, accidents) + end,
+    )
     .replace(/^([IEW])\d{4} [\d:.]+ +\d+ /gm, "$1 ")
     .replace(/\b(memcache|table_printer|\w+)\.go:\d+\]/g, "$1.go]")
     .replace(age, "$1<age>")
@@ -144,12 +155,17 @@ function outputOf(text: string, accidents: Accidents): string {
     .replace(columnGap, "  ");
 }
 
-function headersOf(headers: NonNullable<RawExchange["headers"]>, accidents: Accidents): Readonly<Record<string, unknown>> {
+function headersOf(
+  headers: NonNullable<RawExchange["headers"]>,
+  accidents: Accidents,
+): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     keptHeaders.flatMap((name) => {
       const value = headers[name];
       if (value === undefined) return [];
-      return [[name, typeof value === "string" ? wordsOf(value, accidents) : value.map((each) => wordsOf(each, accidents))]];
+      return [
+        [name, typeof value === "string" ? wordsOf(value, accidents) : value.map((each) => wordsOf(each, accidents))],
+      ];
     }),
   );
 }

@@ -33,7 +33,13 @@ const answerTimeoutMs = 30_000;
 
 /** The connections of one run. */
 export function createAgent(server: TestServer): Agent {
-  return new Agent({ keepAlive: true, maxSockets: 16, ca: server.caCertificate, cert: server.certificate, key: server.key });
+  return new Agent({
+    keepAlive: true,
+    maxSockets: 16,
+    ca: server.caCertificate,
+    cert: server.certificate,
+    key: server.key,
+  });
 }
 
 /** Runs one scenario; answers what was exchanged, and the revision before its first request. */
@@ -89,11 +95,17 @@ function headersOf({ as = "admin", headers = {}, body }: Request): Record<string
       : "token" in as
         ? { authorization: `Bearer ${as.token}` }
         : { "impersonate-user": as.user, ...(as.groups && { "impersonate-group": [...as.groups] }) };
-  return { accept: "application/json", ...(body !== undefined && { "content-type": "application/json" }), ...identity, ...headers };
+  return {
+    accept: "application/json",
+    ...(body !== undefined && { "content-type": "application/json" }),
+    ...identity,
+    ...headers,
+  };
 }
 
 /** Only the administrator shows the certificate, under whose name others are impersonated. */
-const showsCertificate = (as: Caller = "admin"): boolean => as !== "anonymous" && !(typeof as === "object" && "token" in as);
+const showsCertificate = (as: Caller = "admin"): boolean =>
+  as !== "anonymous" && !(typeof as === "object" && "token" in as);
 
 function open(stage: Stage, method: string, path: string, request: Request): Promise<IncomingMessage> {
   const { server } = stage;
@@ -108,7 +120,9 @@ function open(stage: Stage, method: string, path: string, request: Request): Pro
       ...(showsCertificate(request.as) ? { agent: stage.agent } : { agent: false, ca: server.caCertificate }),
     });
     outgoing.once("response", resolve);
-    outgoing.once("timeout", () => outgoing.destroy(new Error(`${method} ${path}: no answer in ${answerTimeoutMs} ms`)));
+    outgoing.once("timeout", () =>
+      outgoing.destroy(new Error(`${method} ${path}: no answer in ${answerTimeoutMs} ms`)),
+    );
     outgoing.once("error", reject);
     outgoing.end(content);
   });
@@ -164,7 +178,13 @@ function runKubectl(stage: Stage, namespace: string, args: readonly string[], in
   const program = stage.kubectl;
   const shown = args.join(" ");
   const all = ["--kubeconfig", stage.server.kubeconfigPath, "--namespace", namespace, ...args];
-  const env = { HOME: stage.home, PATH: process.env["PATH"], KUBECACHEDIR: `${stage.home}/cache`, TZ: "UTC", LC_ALL: "C" };
+  const env = {
+    HOME: stage.home,
+    PATH: process.env["PATH"],
+    KUBECACHEDIR: `${stage.home}/cache`,
+    TZ: "UTC",
+    LC_ALL: "C",
+  };
   return new Promise((resolve) => {
     const child = execFile(program, all, { env, timeout: 60_000, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
       const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : null;
