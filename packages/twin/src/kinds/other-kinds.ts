@@ -1,13 +1,29 @@
 import type { Strategy, Subresource } from "../machinery/kind.ts";
+import { apiServiceStrategy } from "./api-service.ts";
 import { configMapStrategy, secretStrategy, serviceAccountStrategy } from "./core-config.ts";
+import { eventsEventStrategy, eventStrategy } from "./core-event.ts";
 import { finalizeSubresource, namespaceStrategy } from "./core-namespace.ts";
 import { nodeStrategy } from "./core-node.ts";
 import { limitRangeStrategy, resourceQuotaStrategy } from "./core-quota.ts";
+import { endpointSliceStrategy, endpointsStrategy } from "./endpoints.ts";
+import { ingressClassStrategy, ingressStrategy } from "./ingress.ts";
+import { ipAddressStrategy, networkPolicyStrategy, serviceCidrStrategy } from "./networking.ts";
+import { leaseStrategy, priorityClassStrategy, runtimeClassStrategy } from "./scheduling.ts";
 import { serviceStrategy } from "./service.ts";
+import {
+  csiDriverStrategy,
+  csiNodeStrategy,
+  csiStorageCapacityStrategy,
+  storageClassStrategy,
+  volumeAttachmentStrategy,
+  volumeAttributesClassStrategy,
+} from "./storage.ts";
 
 /** The rules of every built-in kind but pods and workloads, by `group/Kind`. */
 export const otherStrategies: Readonly<Record<string, Strategy>> = {
   "/ConfigMap": configMapStrategy,
+  "/Endpoints": endpointsStrategy,
+  "/Event": eventStrategy,
   "/LimitRange": limitRangeStrategy,
   "/Namespace": namespaceStrategy,
   "/Node": nodeStrategy,
@@ -15,6 +31,23 @@ export const otherStrategies: Readonly<Record<string, Strategy>> = {
   "/Secret": secretStrategy,
   "/Service": serviceStrategy,
   "/ServiceAccount": serviceAccountStrategy,
+  "apiregistration.k8s.io/APIService": apiServiceStrategy,
+  "coordination.k8s.io/Lease": leaseStrategy,
+  "discovery.k8s.io/EndpointSlice": endpointSliceStrategy,
+  "events.k8s.io/Event": eventsEventStrategy,
+  "networking.k8s.io/IPAddress": ipAddressStrategy,
+  "networking.k8s.io/Ingress": ingressStrategy,
+  "networking.k8s.io/IngressClass": ingressClassStrategy,
+  "networking.k8s.io/NetworkPolicy": networkPolicyStrategy,
+  "networking.k8s.io/ServiceCIDR": serviceCidrStrategy,
+  "node.k8s.io/RuntimeClass": runtimeClassStrategy,
+  "scheduling.k8s.io/PriorityClass": priorityClassStrategy,
+  "storage.k8s.io/CSIDriver": csiDriverStrategy,
+  "storage.k8s.io/CSINode": csiNodeStrategy,
+  "storage.k8s.io/CSIStorageCapacity": csiStorageCapacityStrategy,
+  "storage.k8s.io/StorageClass": storageClassStrategy,
+  "storage.k8s.io/VolumeAttachment": volumeAttachmentStrategy,
+  "storage.k8s.io/VolumeAttributesClass": volumeAttributesClassStrategy,
 };
 
 /** What those kinds have below themselves, besides `status`. */
