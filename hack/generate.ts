@@ -9,6 +9,7 @@ import { generateCrds } from "./generate-crds.ts";
 import { generateKubeTypes } from "./generate-kube-types.ts";
 import { generatePatchKeys } from "./generate-patch-keys.ts";
 import { generateRbac } from "./generate-rbac.ts";
+import { generateTwinBootstrap } from "./generate-twin-bootstrap.ts";
 
 interface Generator {
   readonly name: string;
@@ -30,6 +31,11 @@ const generators: readonly Generator[] = [
     name: "patch-keys",
     owns: { folder: "packages/kube/src/patch", ending: ".generated.ts" },
     files: generatePatchKeys,
+  },
+  {
+    name: "twin-bootstrap",
+    owns: { folder: "packages/twin/src/auth", ending: ".generated.json" },
+    files: generateTwinBootstrap,
   },
 ];
 

@@ -40,6 +40,8 @@ export interface RequestInfo {
   readonly resource: string;
   readonly subresource: string;
   readonly name: string;
+  /** Of the query, as sent: nodes may list what is theirs. */
+  readonly fieldSelector?: string;
 }
 
 /** What belongs to one request on its way through the server. */
