@@ -1,0 +1,437 @@
+import { jsonEqual } from "@fleetwright/kube";
+import type { Json } from "@fleetwright/kube";
+import { validateMetadata, validateMetadataUpdate } from "../kinds/metadata.ts";
+import type { MetadataRules } from "../kinds/metadata.ts";
+import type { AdmissionAttributes } from "../machinery/admission.ts";
+import { copyJson, isDraft, typed } from "../machinery/draft.ts";
+import type { Draft } from "../machinery/draft.ts";
+import type { ServedKind } from "../machinery/kind.ts";
+import type { RequestContext } from "../machinery/request.ts";
+import { refusals, statusError } from "../machinery/status-error.ts";
+import type { FieldError } from "../machinery/status-error.ts";
+import { WriteConflict } from "../storage/store.ts";
+import type { Version } from "../storage/store.ts";
+import { admit, settle, validate } from "./admission-chain.ts";
+import { encodeObject } from "./codec.ts";
+import { apiVersionOf, kindSubject, metadataOf, readVersion, storageKey, subjectOf, textOf } from "./core.ts";
+import type { Core } from "./core.ts";
+import { desiredPart, dropDuplicateOwners, ensureNamespace, fillSystemFields } from "./metadata.ts";
+
+/** Where a write goes and what goes with it. */
+export interface Target {
+  readonly kind: ServedKind;
+  readonly namespace: string;
+  readonly name: string;
+  /** `""` for the object itself. */
+  readonly subresource: string;
+  /** CreateOptions, UpdateOptions, PatchOptions as admission sees them. */
+  readonly options: Draft;
+  readonly context: RequestContext;
+}
+
+/** What a write left behind. */
+export interface Written {
+  /** In the served version. */
+  readonly object: Draft;
+  readonly created: boolean;
+  /** The stored bytes, where they are the served version's. */
+  readonly bytes?: Buffer;
+}
+
+const asJson = (object: Readonly<Draft>): Json => object as unknown as Json;
+
+function attributesOf(
+  target: Target,
+  operation: AdmissionAttributes["operation"],
+  object: Draft | undefined,
+  oldObject: Draft | undefined,
+): AdmissionAttributes {
+  const { kind, context } = target;
+  const sub = target.subresource === "" ? undefined : kind.subresources.get(target.subresource);
+  return {
+    operation,
+    kind: sub?.kind ?? { group: kind.group, version: kind.version, kind: kind.kind },
+    resource: { group: kind.group, version: kind.version, resource: kind.plural },
+    subresource: target.subresource,
+    namespace: kind.namespaced ? target.namespace : kind.plural === "namespaces" && kind.group === "" ? target.name : "",
+    name: target.name,
+    object,
+    oldObject,
+    options: target.options,
+    user: context.user,
+    dryRun: context.dryRun,
+    served: kind,
+    context,
+  };
+}
+
+const metadataRules = (kind: ServedKind): MetadataRules => ({
+  namespaced: kind.namespaced,
+  custom: !kind.builtin,
+  ...(kind.strategy.nameProblems === undefined ? {} : { nameProblems: kind.strategy.nameProblems }),
+});
+
+const refuseInvalid = (kind: ServedKind, name: string, errors: readonly FieldError[]): void => {
+  if (errors.length > 0) throw refusals.invalid(kindSubject(kind), name, errors);
+};
+
+async function bytesFor(core: Core, kind: ServedKind, object: Draft): Promise<Draft> {
+  if (kind.conversion === undefined) return object;
+  const [converted] = await kind.conversion.toStorage([object]);
+  if (converted === undefined) throw refusals.internal(`conversion to ${kind.storageVersion} gave nothing`);
+  return copyJson(converted) as Draft;
+}
+
+/** Writes what has been decided. Synchronous from the check of the revision to the end. */
+function store(core: Core, target: Target, stored: Draft, expected: number): Version {
+  const { kind } = target;
+  const metadata = metadataOf(stored);
+  const index = kind.strategy.watchIndex?.(typed(stored)) ?? "";
+  return core.store.write({
+    collection: kind.collection,
+    key: storageKey(kind, target.namespace, textOf(metadata["name"])),
+    expected,
+    ...(kind.strategy.ttlSeconds === undefined ? {} : { ttlSeconds: kind.strategy.ttlSeconds }),
+    make(revision) {
+      metadata["resourceVersion"] = String(revision);
+      return { bytes: encodeObject(stored), index };
+    },
+  });
+}
+
+/** What follows a decided creation: names, strategy, validation, validating admission, storage. */
+async function finishCreate(core: Core, target: Target, object: Draft): Promise<Written> {
+  const { kind, context } = target;
+  const { strategy } = kind;
+  fillSystemFields(object, core.random, context.nowMs);
+  ensureNamespace(object, kind, target.namespace);
+  const metadata = metadataOf(object);
+  if (strategy.hasStatus === true) delete object["status"];
+  if (strategy.hasGeneration === true) metadata["generation"] = 1;
+  strategy.prepareForCreate?.(typed(object), context);
+  const name = textOf(metadata["name"]);
+  refuseInvalid(kind, name, [
+    ...validateMetadata(typed(object), metadataRules(kind)),
+    ...(strategy.validate?.(typed(object), context) ?? []),
+  ]);
+  for (const text of strategy.warnings?.(typed(object), undefined, context) ?? []) context.warn(text);
+  const named: Target = { ...target, name };
+  // Validating admission must not change what is stored.
+  const attributes = attributesOf(named, "CREATE", object, undefined);
+  const settling = await validate(core.plugins, attributes);
+  let kept = false;
+  try {
+    if (textOf(metadata["resourceVersion"]) !== "" && textOf(metadata["resourceVersion"]) !== "0") {
+      throw statusError(500, "", "resourceVersion should not be set on objects to be created");
+    }
+    const stored = await bytesFor(core, kind, object);
+    const key = storageKey(kind, target.namespace, name);
+    if (core.store.get(kind.collection, key) !== undefined) throw exists(kind, name, metadata);
+    strategy.beforeStore?.(typed(object), undefined, core.access, context);
+    if (context.dryRun) return { object, created: true };
+    const version = store(core, named, stored, 0);
+    kept = true;
+    metadata["resourceVersion"] = String(version.revision);
+    core.afterWrite(kind, stored, false);
+    return { object, created: true, ...(kind.conversion === undefined ? { bytes: version.bytes } : {}) };
+  } catch (error) {
+    if (error instanceof WriteConflict) throw exists(kind, name, metadata);
+    throw error;
+  } finally {
+    await settle(settling, attributes, kept);
+  }
+}
+
+function exists(kind: ServedKind, name: string, metadata: Draft): Error {
+  if (textOf(metadata["generateName"]) === "") return refusals.alreadyExists(subjectOf(kind), name);
+  // The server chose the name: the client may try again (`NewGenerateNameConflict`).
+  const { status } = refusals.alreadyExists(subjectOf(kind), name);
+  return statusError(
+    409,
+    "AlreadyExists",
+    `${status.message ?? ""}, the server was not able to generate a unique name for the object`,
+    { ...status.details, retryAfterSeconds: 1 },
+    { "retry-after": "1" },
+  );
+}
+
+/**
+ * POST of an object (k8s.io/apiserver/pkg/endpoints/handlers/create.go, registry.Store.Create). The object is decoded
+ * and defaulted, and is changed on the way.
+ */
+export async function createObject(
+  core: Core,
+  target: Target,
+  object: Draft,
+  trackFields: (object: Draft, live: Draft | undefined) => void,
+): Promise<Written> {
+  ensureNamespace(object, target.kind, target.namespace);
+  dropDuplicateOwners(object, target.context, false);
+  trackFields(object, undefined);
+  const attributes = attributesOf(target, "CREATE", object, undefined);
+  await admit(core.plugins, attributes);
+  const admitted = attributes.object ?? object;
+  dropDuplicateOwners(admitted, target.context, true);
+  target.kind.strategy.defaults?.(typed(admitted));
+  return finishCreate(core, target, admitted);
+}
+
+/** How an update becomes the new object. */
+export interface Change {
+  /** From what is there (a copy that may be changed; absent: nothing) to what should be, decoded and defaulted. */
+  transform(live: Draft | undefined): Promise<Draft> | Draft;
+  /** After the transformation, before admission: managedFields. */
+  trackFields?(object: Draft, live: Draft | undefined): void;
+  /** What admission sees instead of the object (a scale). */
+  readonly view?: {
+    read(parent: Draft): Draft;
+    write(parent: Draft, view: Draft): void;
+  };
+  /** Server-side apply creates what is not there. */
+  readonly forceAllowCreate?: boolean;
+  /** Writes without the object's own validation of spec: the status, a view. */
+  readonly validate?: (object: Draft, old: Draft) => readonly FieldError[];
+}
+
+const maximumAttempts = 5;
+
+/**
+ * PUT and PATCH (handlers/update.go, patch.go, registry.Store.Update): decided on what is stored now, and again when
+ * somebody else was faster, unless the client named the version that it means.
+ */
+export async function updateObject(core: Core, target: Target, change: Change): Promise<Written> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await attemptUpdate(core, target, change);
+    } catch (error) {
+      if (!(error instanceof WriteConflict)) throw error;
+      if (attempt === maximumAttempts) throw modified(target);
+    }
+  }
+}
+
+const modified = (target: Target): Error =>
+  refusals.conflict(
+    subjectOf(target.kind),
+    target.name,
+    "the object has been modified; please apply your changes to the latest version and try again",
+  );
+
+async function attemptUpdate(core: Core, target: Target, change: Change): Promise<Written> {
+  const { kind, context, name } = target;
+  const { strategy } = kind;
+  const key = storageKey(kind, target.namespace, name);
+  const version = core.store.get(kind.collection, key);
+  const mayCreate = strategy.allowCreateOnUpdate === true || change.forceAllowCreate === true;
+  if (version === undefined) {
+    if (!mayCreate || target.subresource !== "") throw refusals.notFound(subjectOf(kind), name);
+    const object = await change.transform(undefined);
+    if (textOf(metadataOf(object)["uid"]) !== "") throw uidConflict(target, textOf(metadataOf(object)["uid"]), "");
+    return createObject(core, { ...target, options: { ...target.options, kind: "CreateOptions" } }, object, (made) =>
+      change.trackFields?.(made, undefined),
+    );
+  }
+  const old = await readVersion(kind, version);
+  const oldMetadata = metadataOf(old);
+  const object = await change.transform(copyJson(old));
+  const sentUid = textOf(metadataOf(object)["uid"]);
+  if (sentUid !== "" && sentUid !== oldMetadata["uid"]) throw uidConflict(target, sentUid, textOf(oldMetadata["uid"]));
+  dropDuplicateOwners(object, context, false);
+  change.trackFields?.(object, copyJson(old));
+
+  const seen = change.view === undefined ? object : change.view.read(object);
+  const attributes = attributesOf(target, "UPDATE", seen, change.view === undefined ? old : change.view.read(old));
+  await admit(core.plugins, attributes);
+  let admitted = attributes.object ?? seen;
+  if (change.view !== undefined) {
+    change.view.write(object, admitted);
+    admitted = object;
+  } else if (target.subresource === "") {
+    dropDuplicateOwners(admitted, context, true);
+    strategy.defaults?.(typed(admitted));
+  }
+  checkRevision(target, admitted, old);
+  ensureNamespace(admitted, kind, target.namespace);
+  prepareUpdate(target, admitted, old);
+  refuseInvalid(kind, textOf(metadataOf(admitted)["name"]), [
+    ...validateMetadata(typed(admitted), metadataRules(kind)),
+    ...validateMetadataUpdate(typed(admitted), typed(old), { custom: !kind.builtin }),
+    ...updateErrors(target, change, admitted, old),
+  ]);
+  if (target.subresource === "") {
+    for (const text of strategy.warnings?.(typed(admitted), typed(old), context) ?? []) context.warn(text);
+  }
+  keepTimesOfUnchanged(admitted, old);
+
+  const validated = attributesOf(
+    target,
+    "UPDATE",
+    change.view === undefined ? admitted : change.view.read(admitted),
+    attributes.oldObject as Draft,
+  );
+  const settling = await validate(core.plugins, validated);
+  let kept = false;
+  try {
+    if (shouldDelete(admitted, old)) {
+      if (!context.dryRun) {
+        removeVersion(core, kind, version, admitted);
+        kept = true;
+      }
+      return { object: admitted, created: false };
+    }
+    if (jsonEqual(asJson(admitted), asJson(old))) {
+      // Nothing changed: no write, no event, the same revision.
+      return { object: admitted, created: false };
+    }
+    const stored = await bytesFor(core, kind, copyJson(admitted));
+    if (core.store.get(kind.collection, key)?.revision !== version.revision) {
+      throw new WriteConflict(key, core.store.get(kind.collection, key));
+    }
+    strategy.beforeStore?.(typed(admitted), typed(old), core.access, context);
+    if (context.dryRun) return { object: admitted, created: false };
+    const written = store(core, target, kind.conversion === undefined ? admitted : stored, version.revision);
+    kept = true;
+    metadataOf(admitted)["resourceVersion"] = String(written.revision);
+    core.afterWrite(kind, stored, false);
+    return { object: admitted, created: false, ...(kind.conversion === undefined ? { bytes: written.bytes } : {}) };
+  } finally {
+    await settle(settling, validated, kept);
+  }
+}
+
+function uidConflict(target: Target, asked: string, found: string): Error {
+  const { kind } = target;
+  const folder = `/registry/${kind.collection}/${storageKey(kind, target.namespace, target.name)}`;
+  return refusals.conflict(
+    subjectOf(kind),
+    target.name,
+    `StorageError: invalid object, Code: 4, Key: ${folder}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${asked}, UID in object meta: ${found}`,
+  );
+}
+
+function checkRevision(target: Target, object: Draft, old: Draft): void {
+  const metadata = metadataOf(object);
+  const asked = textOf(metadata["resourceVersion"]);
+  const current = textOf(metadataOf(old)["resourceVersion"]);
+  if (asked === "" || asked === "0") {
+    if (target.kind.strategy.allowUnconditionalUpdate === false && target.subresource !== "status") {
+      throw refusals.invalid({ group: target.kind.group, resource: target.kind.plural }, target.name, [
+        {
+          type: "FieldValueInvalid",
+          field: "metadata.resourceVersion",
+          message: "Invalid value: 0: must be specified for an update",
+        },
+      ]);
+    }
+    metadata["resourceVersion"] = current;
+    return;
+  }
+  if (asked !== current) throw modified(target);
+}
+
+/** `BeforeUpdate` up to validation. */
+function prepareUpdate(target: Target, object: Draft, old: Draft): void {
+  const { kind, context, subresource } = target;
+  const { strategy } = kind;
+  const metadata = metadataOf(object);
+  const oldMetadata = metadataOf(old);
+  const carry = (field: string): void => {
+    if (oldMetadata[field] === undefined) delete metadata[field];
+    else metadata[field] = oldMetadata[field];
+  };
+  carry("generation");
+  if (subresource === "") {
+    if (strategy.hasStatus === true) {
+      if (old["status"] === undefined) delete object["status"];
+      else object["status"] = copyJson(old["status"]);
+    }
+    strategy.prepareForUpdate?.(typed(object), typed(old), context);
+  } else if (subresource === "status") {
+    for (const key of Object.keys(object)) if (!(key in old) && key !== "status") delete object[key];
+    for (const [key, value] of Object.entries(old)) {
+      if (key !== "metadata" && key !== "status") object[key] = copyJson(value);
+    }
+    strategy.prepareForStatusUpdate?.(typed(object), typed(old), context);
+  }
+  if (
+    strategy.hasGeneration === true &&
+    subresource !== "status" &&
+    !jsonEqual(asJson(desiredPart(object)), asJson(desiredPart(old)))
+  ) {
+    metadata["generation"] = Number(oldMetadata["generation"] ?? 0) + 1;
+  }
+  if (textOf(metadata["uid"]) === "") carry("uid");
+  carry("creationTimestamp");
+  if (oldMetadata["deletionTimestamp"] !== undefined) carry("deletionTimestamp");
+  if (oldMetadata["deletionGracePeriodSeconds"] !== undefined && metadata["deletionGracePeriodSeconds"] === undefined) {
+    carry("deletionGracePeriodSeconds");
+  }
+}
+
+function updateErrors(target: Target, change: Change, object: Draft, old: Draft): readonly FieldError[] {
+  const { strategy } = target.kind;
+  const { context } = target;
+  if (change.validate !== undefined) return change.validate(object, old);
+  if (target.subresource === "status") {
+    return strategy.validateStatusUpdate?.(typed(object), typed(old), context) ?? [];
+  }
+  if (strategy.validateUpdate !== undefined) return strategy.validateUpdate(typed(object), typed(old), context);
+  return strategy.validate?.(typed(object), context) ?? [];
+}
+
+/** `IgnoreManagedFieldsTimestampsTransformer`: a write that only moves times of managers is none. */
+function keepTimesOfUnchanged(object: Draft, old: Draft): void {
+  const metadata = metadataOf(object);
+  const oldMetadata = metadataOf(old);
+  const fields = metadata["managedFields"];
+  const oldFields = oldMetadata["managedFields"];
+  if (!Array.isArray(fields) || !Array.isArray(oldFields)) return;
+  const withoutTimes = (entries: readonly unknown[]): Json =>
+    entries.map((entry) => {
+      const { time: _, ...rest } = entry as Readonly<Record<string, Json>>;
+      return rest;
+    });
+  if (fields.length !== oldFields.length || !jsonEqual(withoutTimes(fields), withoutTimes(oldFields))) return;
+  const bare = (whole: Draft): Json => {
+    const { managedFields: _, ...meta } = metadataOf(whole);
+    return asJson({ ...whole, metadata: meta });
+  };
+  if (jsonEqual(bare(object), bare(old))) metadata["managedFields"] = oldFields;
+}
+
+/** `ShouldDeleteDuringUpdate`: the last finalizer has gone from an object that was deleted. */
+function shouldDelete(object: Draft, old: Draft): boolean {
+  const finalizers = metadataOf(object)["finalizers"];
+  if (Array.isArray(finalizers) && finalizers.length > 0) return false;
+  const oldMetadata = metadataOf(old);
+  if (oldMetadata["deletionTimestamp"] === undefined) return false;
+  const grace = oldMetadata["deletionGracePeriodSeconds"];
+  const namespaceFinalizers = isDraft(object["spec"]) ? object["spec"]["finalizers"] : undefined;
+  if (object["kind"] === "Namespace" && Array.isArray(namespaceFinalizers) && namespaceFinalizers.length > 0) return false;
+  return grace === undefined || grace === 0;
+}
+
+/** Takes the object away; watchers see its last state with the deletion's revision. */
+export function removeVersion(core: Core, kind: ServedKind, version: Version, last?: Draft): Draft {
+  const object = last ?? (JSON.parse(version.bytes.toString()) as Draft);
+  const metadata = metadataOf(object);
+  const apiVersion = apiVersionOf({ group: kind.group, version: kind.storageVersion });
+  core.store.write({
+    collection: kind.collection,
+    key: version.key,
+    expected: version.revision,
+    delete: true,
+    make(revision) {
+      metadata["resourceVersion"] = String(revision);
+      const final = JSON.parse(version.bytes.toString()) as Draft;
+      // The state before the deletion, in the stored version, with what the last update changed.
+      const shown = last !== undefined && last["apiVersion"] === apiVersion ? last : final;
+      metadataOf(shown)["resourceVersion"] = String(revision);
+      return { bytes: encodeObject(shown), index: version.index };
+    },
+  });
+  core.afterWrite(kind, object, true);
+  return object;
+}
+
+export { attributesOf };

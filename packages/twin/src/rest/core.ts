@@ -1,0 +1,62 @@
+import type { Clock, Logger, Random } from "@fleetwright/kube";
+import type { AdmissionPlugin } from "../machinery/admission.ts";
+import type { Authorize } from "../machinery/authorizer.ts";
+import type { Draft } from "../machinery/draft.ts";
+import type { ServedKind } from "../machinery/kind.ts";
+import type { ServerAccess } from "../machinery/request.ts";
+import { refusals } from "../machinery/status-error.ts";
+import type { Store, Version } from "../storage/store.ts";
+import { parseObject } from "./codec.ts";
+import type { KindRegistry } from "./registry.ts";
+
+/** What every handler needs. */
+export interface Core {
+  readonly store: Store;
+  readonly registry: KindRegistry;
+  readonly plugins: readonly AdmissionPlugin[];
+  readonly authorize: Authorize;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly access: ServerAccess;
+  /** Called after each write that was no dry run, before the answer: what must hold as soon as a client sees it. */
+  readonly afterWrite: (kind: ServedKind, object: Readonly<Draft>, deleted: boolean) => void;
+}
+
+/** Where an object is stored within its collection. */
+export const storageKey = (kind: Pick<ServedKind, "namespaced">, namespace: string, name: string): string =>
+  kind.namespaced ? `${namespace}/${name}` : name;
+
+export const subjectOf = (kind: Pick<ServedKind, "group" | "plural">): { group: string; resource: string } => ({
+  group: kind.group,
+  resource: kind.plural,
+});
+
+/** Subject of a 422, which names the kind. */
+export const kindSubject = (kind: Pick<ServedKind, "group" | "kind">): { group: string; resource: string } => ({
+  group: kind.group,
+  resource: kind.kind,
+});
+
+export const apiVersionOf = (kind: { readonly group: string; readonly version: string }): string =>
+  kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;
+
+/** The metadata of an object on its way; an object without gets an empty one. */
+export function metadataOf(object: Draft): Draft {
+  const metadata = object["metadata"];
+  if (typeof metadata === "object" && metadata !== null && !Array.isArray(metadata)) return metadata;
+  const fresh: Draft = {};
+  object["metadata"] = fresh;
+  return fresh;
+}
+
+export const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
+
+/** The stored object in the served version: a copy that may be changed. */
+export async function readVersion(kind: ServedKind, version: Version): Promise<Draft> {
+  const stored = parseObject(version.bytes);
+  if (kind.conversion === undefined) return stored;
+  const [converted] = await kind.conversion.fromStorage([stored]);
+  if (converted === undefined) throw refusals.internal(`conversion of ${version.key} gave nothing`);
+  return converted as Draft;
+}

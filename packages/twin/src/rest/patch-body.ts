@@ -1,0 +1,99 @@
+import {
+  applyJsonPatch,
+  applyMergePatch,
+  applyStrategicMergePatch,
+  FleetwrightError,
+  patchSchemaOf,
+} from "@fleetwright/kube";
+import type { JsonPatchOperation } from "@fleetwright/kube";
+import { isDraft } from "../machinery/draft.ts";
+import type { Draft } from "../machinery/draft.ts";
+import type { ServedKind } from "../machinery/kind.ts";
+import { refusals, statusError } from "../machinery/status-error.ts";
+
+export type PatchType = "json" | "merge" | "strategic" | "apply";
+
+const patchTypes: Readonly<Record<string, PatchType>> = {
+  "application/json-patch+json": "json",
+  "application/merge-patch+json": "merge",
+  "application/strategic-merge-patch+json": "strategic",
+  "application/apply-patch+yaml": "apply",
+};
+
+const maximumOperations = 10_000;
+
+/** @throws StatusError 415 */
+export function patchTypeOf(contentType: string, kind: ServedKind): PatchType {
+  const media = contentType.split(";")[0] ?? "";
+  const type = Object.hasOwn(patchTypes, media) ? patchTypes[media] : undefined;
+  if (type === undefined || (type === "strategic" && !kind.builtin)) {
+    const supported = Object.keys(patchTypes).filter((name) => kind.builtin || patchTypes[name] !== "strategic");
+    throw refusals.unsupportedMediaType(
+      `the body of the request was in an unknown format - accepted media types include: ${supported.join(", ")}`,
+    );
+  }
+  return type;
+}
+
+/** A patch's body as JSON. @throws StatusError 400, 413 */
+export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): unknown {
+  let patch: unknown;
+  try {
+    patch = JSON.parse(bytes.toString());
+  } catch (error) {
+    throw refusals.badRequest(
+      `error decoding patch: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  if (type === "json") {
+    if (!Array.isArray(patch)) {
+      throw refusals.badRequest(
+        `error decoding patch: json: cannot unmarshal ${goKind(patch)} into Go value of type []handlers.jsonPatchOp`,
+      );
+    }
+    if (patch.length > maximumOperations) {
+      throw refusals.tooLarge(
+        `Request entity too large: The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${patch.length}`,
+      );
+    }
+  } else if (!isDraft(patch)) {
+    throw refusals.badRequest(
+      `error decoding patch: json: cannot unmarshal ${goKind(patch)} into Go value of type map[string]interface {}`,
+    );
+  }
+  return patch;
+}
+
+const goKind = (value: unknown): string =>
+  Array.isArray(value)
+    ? "array"
+    : value === null
+      ? "null"
+      : typeof value === "boolean"
+        ? "bool"
+        : typeof value === "number"
+          ? "number"
+          : typeof value;
+
+/** The patched object, as plain JSON. @throws StatusError 422 for a patch that does not fit the object. */
+export function applyPatchBody(
+  type: Exclude<PatchType, "apply">,
+  kind: { readonly group: string; readonly version: string; readonly kind: string },
+  live: Draft,
+  patch: unknown,
+): Draft {
+  try {
+    if (type === "json") return applyJsonPatch(live, patch as readonly JsonPatchOperation[]);
+    if (type === "merge") return applyMergePatch(live, patch);
+    return applyStrategicMergePatch(patchSchemaOf(kind) ?? {}, live, patch);
+  } catch (error) {
+    if (!(error instanceof FleetwrightError)) throw error;
+    // Upstream's status for a patch that does not apply: 422 without a reason's own text.
+    throw statusError(
+      422,
+      "Invalid",
+      `the server rejected our request due to an error in our request`,
+      {},
+    );
+  }
+}

@@ -1,0 +1,88 @@
+import type { RequestInfo } from "../machinery/request.ts";
+
+const verbsOfMethods: Readonly<Record<string, string>> = {
+  POST: "create",
+  GET: "get",
+  HEAD: "get",
+  PUT: "update",
+  PATCH: "patch",
+  DELETE: "delete",
+};
+
+/** Subresources of a namespace itself; any other third part of the path is a resource in the namespace. */
+const namespaceSubresources: ReadonlySet<string> = new Set(["status", "finalize"]);
+
+const isTrue = (value: string | null): boolean => value === "" || value === "1" || value === "true";
+
+/** The one name that a field selector asks for: `metadata.name=x`, alone or with other terms. */
+function nameOfSelector(selector: string | null): string {
+  if (selector === null) return "";
+  for (const term of selector.split(",")) {
+    const match = /^metadata\.name==?(.*)$/.exec(term);
+    // A name that cannot be a path's part is not authorised as one.
+    if (match?.[1] !== undefined && /^[^/%]+$/.test(match[1]) && match[1] !== "." && match[1] !== "..") return match[1];
+  }
+  return "";
+}
+
+/**
+ * What a path and method ask for (k8s.io/apiserver/pkg/endpoints/request/requestinfo.go). Never throws: a path that is
+ * no resource's is a non-resource request.
+ */
+export function requestInfoOf(method: string, path: string, query: URLSearchParams): RequestInfo {
+  const nonResource: RequestInfo = {
+    isResource: false,
+    path,
+    verb: method.toLowerCase(),
+    group: "",
+    version: "",
+    namespace: "",
+    resource: "",
+    subresource: "",
+    name: "",
+  };
+  const all = path.split("/").filter((part) => part !== "");
+  const parts: string[] = [];
+  for (const part of all) {
+    try {
+      parts.push(decodeURIComponent(part));
+    } catch {
+      return nonResource;
+    }
+  }
+  if (parts.length < 3 || (parts[0] !== "api" && parts[0] !== "apis")) return nonResource;
+  const grouped = parts[0] === "apis";
+  if (grouped && parts.length < 4) return nonResource;
+  const group = grouped ? (parts[1] ?? "") : "";
+  const version = parts[grouped ? 2 : 1] ?? "";
+  let rest = parts.slice(grouped ? 3 : 2);
+  let verb = verbsOfMethods[method] ?? "";
+  let special = false;
+  if (rest[0] === "watch" || rest[0] === "proxy") {
+    if (rest.length < 2) return nonResource;
+    special = rest[0] === "proxy";
+    verb = rest[0];
+    rest = rest.slice(1);
+  }
+  let namespace = "";
+  if (rest[0] === "namespaces" && rest.length > 1) {
+    namespace = rest[1] ?? "";
+    if (rest.length > 2 && !namespaceSubresources.has(rest[2] ?? "")) rest = rest.slice(2);
+  }
+  const resource = rest[0] ?? "";
+  let name = rest[1] ?? "";
+  const subresource = special ? "" : (rest[2] ?? "");
+  if (name === "" && verb === "get") {
+    verb = query.has("watch") && isTrue(query.get("watch")) ? "watch" : "list";
+    name = nameOfSelector(query.get("fieldSelector"));
+  } else if (name === "" && verb === "watch") name = nameOfSelector(query.get("fieldSelector"));
+  else if (name === "" && verb === "delete") verb = "deletecollection";
+  return { isResource: true, path, verb, group, version, namespace, resource, subresource, name };
+}
+
+/** What the path has after the subresource: `/pods/a/proxy/some/path`. */
+export function pathRemainder(path: string, info: RequestInfo): string {
+  const marker = `/${info.subresource}/`;
+  const at = info.subresource === "" ? -1 : path.indexOf(marker);
+  return at < 0 ? "" : path.slice(at + marker.length);
+}

@@ -1,0 +1,70 @@
+import type { UserInfo } from "@fleetwright/kube";
+import type { Call, Reply, RequestInfo } from "../machinery/request.ts";
+import { refusals, statusError } from "../machinery/status-error.ts";
+import type { Core } from "./core.ts";
+import { subjectOf } from "./core.ts";
+import {
+  handleCreate,
+  handleDelete,
+  handleDeleteCollection,
+  handleGet,
+  handlePatch,
+  handleSubresource,
+  handleUpdate,
+} from "./handlers.ts";
+import type { ResourceCall } from "./handlers.ts";
+import { handleList } from "./list.ts";
+import { pageNotFound } from "./reply.ts";
+import { handleWatch } from "./watch.ts";
+
+/** What the real server's router says about a method that a path has not got. */
+const methodNotAllowed = (): Error =>
+  statusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+
+/** Answers an authorised request for a resource. */
+export async function route(core: Core, call: Call, info: RequestInfo, user: UserInfo): Promise<Reply> {
+  const kind = core.registry.find(info.group, info.version, info.resource);
+  if (kind === undefined) {
+    const served = core.registry.all().some((one) => one.group === info.group && one.version === info.version);
+    if (!served) return pageNotFound();
+    throw refusals.pathNotFound();
+  }
+  if (!kind.namespaced && info.namespace !== "" && !(kind.plural === "namespaces" && kind.group === "")) {
+    throw refusals.pathNotFound();
+  }
+  const request: ResourceCall = { core, call, info, kind, user };
+  if (info.subresource !== "") {
+    const subresource = kind.subresources.get(info.subresource);
+    if (subresource === undefined) throw refusals.pathNotFound();
+    if (subresource.connect === undefined && !subresource.verbs.some((verb) => verb === info.verb)) {
+      throw methodNotAllowed();
+    }
+    return handleSubresource(request, subresource);
+  }
+  const needsNamespace =
+    kind.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb);
+  // A collection of all namespaces can be read only.
+  if (needsNamespace) throw methodNotAllowed();
+  if (!kind.verbs.some((verb) => verb === info.verb)) throw methodNotAllowed();
+  switch (info.verb) {
+    case "get":
+      return handleGet(request);
+    case "list":
+      return handleList(core, call, kind, info);
+    case "watch":
+      return handleWatch(core, call, kind, info);
+    case "create":
+      if (info.name !== "") throw methodNotAllowed();
+      return handleCreate(request);
+    case "update":
+    case "patch":
+      if (info.name === "") throw methodNotAllowed();
+      return info.verb === "update" ? handleUpdate(request) : handlePatch(request);
+    case "delete":
+      return handleDelete(request);
+    case "deletecollection":
+      return handleDeleteCollection(request);
+    default:
+      throw refusals.methodNotAllowed(subjectOf(kind), info.verb);
+  }
+}

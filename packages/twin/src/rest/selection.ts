@@ -1,0 +1,123 @@
+import {
+  matchesFields,
+  matchesLabels,
+  parseFieldSelector,
+  parseLabelSelector,
+} from "@fleetwright/kube";
+import type { FieldSelector, Selector } from "@fleetwright/kube";
+import { typed } from "../machinery/draft.ts";
+import type { Draft } from "../machinery/draft.ts";
+import type { ServedKind } from "../machinery/kind.ts";
+import type { RequestInfo } from "../machinery/request.ts";
+import { refusals } from "../machinery/status-error.ts";
+import type { Version, WatchScope } from "../storage/store.ts";
+import { metadataOf, storageKey, textOf } from "./core.ts";
+import { parseObject } from "./codec.ts";
+import type { ListOptions } from "./options.ts";
+
+/** Which objects of a collection a list or watch is about. */
+export interface Selection {
+  /** Nothing is asked of the objects beyond the scope. */
+  readonly everything: boolean;
+  readonly scope: WatchScope;
+  matches(version: Version): boolean;
+}
+
+/** The few objects that several watchers look at in the same turn are parsed once. */
+const recent: { bytes: Buffer; object: Draft }[] = [];
+const recentLimit = 32;
+
+function recentlyParsed(bytes: Buffer): Draft {
+  for (const entry of recent) if (entry.bytes === bytes) return entry.object;
+  const object = parseObject(bytes);
+  recent.push({ bytes, object });
+  if (recent.length > recentLimit) recent.shift();
+  return object;
+}
+
+function labelsOf(object: Draft): Readonly<Record<string, string>> {
+  return (metadataOf(object)["labels"] ?? {}) as Readonly<Record<string, string>>;
+}
+
+function fieldValue(kind: ServedKind, object: Draft, field: string): string {
+  const metadata = metadataOf(object);
+  if (field === "metadata.name") return textOf(metadata["name"]);
+  if (field === "metadata.namespace") return textOf(metadata["namespace"]);
+  return kind.strategy.fieldValue?.(typed(object), field) ?? "";
+}
+
+function parseFields(kind: ServedKind, text: string): FieldSelector {
+  let selector: FieldSelector;
+  try {
+    selector = parseFieldSelector(text);
+  } catch (error) {
+    throw refusals.badRequest(
+      `Unable to find ${JSON.stringify(`${kind.group}/${kind.version}, Resource=${kind.plural}`)} that match label selector "", field selector ${JSON.stringify(text)}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  for (const { field } of selector) {
+    if (field === "metadata.name" || field === "metadata.namespace") continue;
+    if (!(kind.strategy.selectableFields ?? []).includes(field)) throw refusals.badRequest(unsupportedField(kind, field));
+  }
+  return selector;
+}
+
+const unsupportedField = (kind: ServedKind, field: string): string =>
+  kind.builtin && kind.strategy.selectableFields === undefined
+    ? `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`
+    : `field label not supported: ${field}`;
+
+function parseLabels(text: string): Selector {
+  try {
+    return parseLabelSelector(text);
+  } catch (error) {
+    throw refusals.badRequest(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** @throws StatusError 400 for selectors that cannot be parsed or name fields that the kind does not select by. */
+export function selectionOf(kind: ServedKind, info: RequestInfo, options: ListOptions): Selection {
+  const labels = options.labelSelector === "" ? undefined : parseLabels(options.labelSelector);
+  const fields = options.fieldSelector === "" ? [] : parseFields(kind, options.fieldSelector);
+  const exact = (field: string): string | undefined =>
+    fields.find((requirement) => requirement.field === field && requirement.operator !== "!=")?.value;
+
+  const asked = exact("metadata.name");
+  let name = asked;
+  if (info.name !== "" && info.subresource === "") {
+    if (fields.length > 0 && asked !== info.name) {
+      throw refusals.badRequest("fieldSelector metadata.name doesn't match requested name");
+    }
+    name = info.name;
+  }
+  const namespace = kind.namespaced && info.namespace !== "" ? info.namespace : undefined;
+  const index =
+    kind.strategy.watchIndexField === undefined ? undefined : exact(kind.strategy.watchIndexField);
+  const scope: WatchScope =
+    name !== undefined && (!kind.namespaced || namespace !== undefined)
+      ? { key: storageKey(kind, namespace ?? "", name) }
+      : index === undefined
+        ? namespace === undefined
+          ? {}
+          : { namespace }
+        : { ...(namespace === undefined ? {} : { namespace }), index };
+
+  const rest = fields.filter(
+    ({ field, operator }) =>
+      !(field === "metadata.name" && scope.key !== undefined && operator !== "!=") &&
+      !(field === kind.strategy.watchIndexField && scope.index !== undefined && operator !== "!="),
+  );
+  const bare = labels === undefined && rest.length === 0;
+  return {
+    everything: bare && scope.index === undefined && scope.key === undefined,
+    scope,
+    matches(version) {
+      if (scope.key !== undefined && version.key !== scope.key) return false;
+      if (scope.index !== undefined && version.index !== scope.index) return false;
+      if (bare) return true;
+      const object = recentlyParsed(version.bytes);
+      if (labels !== undefined && !matchesLabels(labels, labelsOf(object))) return false;
+      return rest.length === 0 || matchesFields(rest, object, (_, field) => fieldValue(kind, object, field));
+    },
+  };
+}
