@@ -19,7 +19,9 @@ const uuid = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g
 const jsonWebToken = /\beyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 const certificate = /-----BEGIN [A-Z ]+-----[^]*?-----END [A-Z ]+-----\n?/g;
 const continueToken = /(continue=)[\w%-]{12,}/g;
-const serviceAddress = /\b10\.78\.0\.\d+\b/g;
+const serviceAddress = /\b10\.(?:96\.\d+|78\.0)\.\d+\b/g;
+const fingerprint = /\bX509SHA256=[0-9a-f]{64}/g;
+const ageCell = /^(?:\d+[smhd]){1,2}$/;
 const tokenVolume = /\bkube-api-access-[a-z0-9]{5}\b/g;
 const age = /(^|[\s(])(\d+[smh]){1,2}(?=\s|$|\))/gm;
 const columnGap = / {2,}/g;
@@ -124,6 +126,7 @@ function wordsOf(text: string, accidents: Accidents): string {
     .replaceAll(url.replace("https://", ""), "<server>")
     .replace(jsonWebToken, "<token>")
     .replace(certificate, "<pem>")
+    .replace(fingerprint, "X509SHA256=<hash>")
     .replace(continueToken, "$1<continue>")
     .replace(instant, (time) =>
       Math.abs(Date.parse(time) - now) < dayMs ? (time.includes(".") ? "<microtime>" : "<time>") : time,
@@ -175,6 +178,7 @@ function valueOf(value: unknown, accidents: Accidents, key?: string, list = fals
     if (key === "resourceVersion") return rankOf(value, !list, accidents);
     if (key === "continue") return value === "" ? value : "<continue>";
     if (key === "token" && value.length > 40) return "<token>";
+    if (key === "cells" && ageCell.test(value)) return "<age>";
     return wordsOf(value, accidents);
   }
   if (typeof value === "number" && (key === "nodePort" || key === "healthCheckNodePort") && value >= 30_000) {

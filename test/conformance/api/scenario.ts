@@ -41,6 +41,8 @@ export interface Session {
   watch(path: string, options: WatchOptions): Promise<void>;
   kubectl(args: readonly string[], input?: string): Promise<void>;
   /** Sets the stage; not recorded, and whatever is refused fails the recording. */
+  /** Waits until nobody has changed the object for a moment; not recorded. */
+  settled(path: string): Promise<void>;
   given(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
 }
 

@@ -27,33 +27,24 @@ export async function startRealServer(): Promise<TestServer> {
   };
 }
 
-interface StartedTwin {
-  readonly url: string;
-  readonly caCertificate: string;
-  readonly admin: { readonly certificate: string; readonly key: string };
-  readonly kubeconfig: string;
-  stop(): Promise<void>;
-}
-
 /** The twin, listening on loopback. */
 export async function startTwinServer(): Promise<TestServer> {
   // Late, so that recording the real server needs no twin.
-  const { startTwin: start } = (await import("@fleetwright/twin")) as {
-    readonly startTwin?: () => Promise<StartedTwin>;
-  };
-  if (start === undefined) throw new Error("@fleetwright/twin does not export startTwin yet");
-  const started = await start();
+  const { startTwin } = await import("@fleetwright/twin");
+  const twin = await startTwin();
+  // Answers name who asked.
+  const admin = await twin.issueUser("admin", ["system:masters"]);
   const folder = await mkdtemp(join(tmpdir(), "twin-conformance-"));
   const kubeconfigPath = join(folder, "kubeconfig");
-  await writeFile(kubeconfigPath, started.kubeconfig, { mode: 0o600 });
+  await writeFile(kubeconfigPath, admin.kubeconfig, { mode: 0o600 });
   return {
-    url: started.url,
-    caCertificate: started.caCertificate,
-    certificate: started.admin.certificate,
-    key: started.admin.key,
+    url: twin.url,
+    caCertificate: twin.caCertificate,
+    certificate: admin.certificate,
+    key: admin.key,
     kubeconfigPath,
     stop: async () => {
-      await started.stop();
+      await twin.stop();
       await rm(folder, { recursive: true, force: true });
     },
   };

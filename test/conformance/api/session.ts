@@ -59,6 +59,7 @@ export async function play(
     namespace: unique,
     unique,
     given,
+    settled: (path) => untilAtRest(stage, path),
     send: async (method, path, request = {}) => {
       const answer = await exchange(stage, method, path, request);
       const body = request.pick === undefined ? answer.body : request.pick(answer.body);
@@ -78,6 +79,20 @@ export async function play(
   const { metadata } = body as { readonly metadata: { readonly resourceVersion: string } };
   await scenario.run(session);
   return { exchanges, baseRevision: Number(metadata.resourceVersion) };
+}
+
+/** Until three reads in a row, 60 ms apart, say the same revision (or that there is nothing). */
+async function untilAtRest(stage: Stage, path: string): Promise<void> {
+  let last: string | undefined;
+  for (let same = 0, tries = 0; same < 3; tries++) {
+    const { status, body } = await exchange(stage, "GET", path, {});
+    const { metadata } = (body ?? {}) as { readonly metadata?: { readonly resourceVersion?: string } };
+    const now = `${status} ${metadata?.resourceVersion}`;
+    same = now === last ? same + 1 : 0;
+    last = now;
+    if (tries > 100) throw new Error(`${path} did not come to rest: ${now}`);
+    if (same < 3) await sleep(systemClock, 60);
+  }
 }
 
 const callerName = (caller: Caller): string =>
