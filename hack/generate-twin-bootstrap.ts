@@ -52,7 +52,7 @@ export async function generateTwinBootstrap(): Promise<ReadonlyMap<string, strin
     }
     return new Map([
       [
-        "packages/twin/src/auth/bootstrap-roles.generated.json",
+        "packages/twin/src/auth/generated/bootstrap-objects.json",
         `[\n${objects.map((object) => JSON.stringify(object)).join(",\n")}\n]\n`,
       ],
     ]);

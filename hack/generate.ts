@@ -9,6 +9,7 @@ import { generateCrds } from "./generate-crds.ts";
 import { generateKubeTypes } from "./generate-kube-types.ts";
 import { generatePatchKeys } from "./generate-patch-keys.ts";
 import { generateRbac } from "./generate-rbac.ts";
+import { generateTwinSchemas } from "./generate-twin-schemas.ts";
 import { generateTwinBootstrap } from "./generate-twin-bootstrap.ts";
 
 interface Generator {
@@ -33,8 +34,13 @@ const generators: readonly Generator[] = [
     files: generatePatchKeys,
   },
   {
+    name: "twin-schemas",
+    owns: { folder: "packages/twin/src/schema", ending: ".generated.json" },
+    files: generateTwinSchemas,
+  },
+  {
     name: "twin-bootstrap",
-    owns: { folder: "packages/twin/src/auth", ending: ".generated.json" },
+    owns: { folder: "packages/twin/src/auth/generated", ending: ".json" },
     files: generateTwinBootstrap,
   },
 ];

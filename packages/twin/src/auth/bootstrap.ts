@@ -15,7 +15,7 @@ import {
   type KubeObject,
   type Resource,
 } from "@fleetwright/kube";
-import recorded from "./bootstrap-roles.generated.json" with { type: "json" };
+import recorded from "./generated/bootstrap-objects.json" with { type: "json" };
 import { aggregateRules } from "./rules.ts";
 
 export interface BootstrapObject {
@@ -87,7 +87,7 @@ export function bootstrapObjects(options: BootstrapOptions): readonly BootstrapO
   // `admin` gathers `edit`, which gathers `view`: each round fills one level.
   for (let changed = true; changed;) {
     changed = false;
-    for (const role of [...resolved.values()]) {
+    for (const role of roles.map((original) => resolved.get(original.metadata.name) ?? original)) {
       const rules = aggregateRules(role, [...resolved.values()]);
       if (rules === undefined || JSON.stringify(rules) === JSON.stringify(role.rules)) continue;
       resolved.set(role.metadata.name, { ...role, rules });
