@@ -7,6 +7,25 @@ export interface ServerSchemas {
   readonly discovery: Discovery;
   /** By their full name (`io.k8s.api.apps.v1.Deployment`). */
   readonly schemas: ReadonlyMap<string, Schema>;
+  /** Plain discovery (`APIResourceList`), in the order of the groups; `apps/v1` or `v1`. */
+  readonly resourceLists: readonly ResourceList[];
+}
+
+/** `meta.k8s.io/v1` APIResourceList. */
+export interface ResourceList {
+  readonly groupVersion: string;
+  readonly resources: readonly {
+    readonly name: string;
+    readonly singularName: string;
+    readonly namespaced: boolean;
+    readonly group?: string;
+    readonly version?: string;
+    readonly kind: string;
+    readonly verbs: readonly string[];
+    readonly shortNames?: readonly string[];
+    readonly categories?: readonly string[];
+    readonly storageVersionHash?: string;
+  }[];
 }
 
 let read: Promise<ServerSchemas> | undefined;
@@ -23,6 +42,7 @@ async function readSchemas(): Promise<ServerSchemas> {
   try {
     const discovery = await discover(client);
     const schemas = new Map<string, Schema>();
+    const resourceLists: ResourceList[] = [];
     for (const { name, versions } of discovery.groups) {
       for (const { version } of versions) {
         const path = name === "" ? `/openapi/v3/api/${version}` : `/openapi/v3/apis/${name}/${version}`;
@@ -30,9 +50,12 @@ async function readSchemas(): Promise<ServerSchemas> {
           readonly components?: { readonly schemas?: Readonly<Record<string, Schema>> };
         };
         for (const [id, schema] of Object.entries(document.components?.schemas ?? {})) schemas.set(id, schema);
+        resourceLists.push(
+          (await client.raw("GET", name === "" ? `/api/${version}` : `/apis/${name}/${version}`)) as ResourceList,
+        );
       }
     }
-    return { discovery, schemas };
+    return { discovery, schemas, resourceLists };
   } finally {
     await client.close();
     await controlPlane.stop();
