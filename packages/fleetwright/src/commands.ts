@@ -3,12 +3,14 @@ import { managerCommand } from "./commands/manager.ts";
 import { quotaCanICommand } from "./commands/quota-can-i.ts";
 import { quotaExplainCommand } from "./commands/quota-explain.ts";
 import { quotaTreeCommand } from "./commands/quota-tree.ts";
+import { twinCommand } from "./commands/twin.ts";
 import { upCommand } from "./commands/up.ts";
 
 /** Every command of the program. */
 export const commands = [
   managerCommand,
   upCommand,
+  twinCommand,
   quotaTreeCommand,
   quotaExplainCommand,
   quotaCanICommand,

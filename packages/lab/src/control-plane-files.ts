@@ -6,6 +6,8 @@ import type { CertificateAuthority, Clock, KeyPair } from "@fleetwright/kube";
 
 /** Where the throw-away certificates and keys of a control plane are. All paths are absolute. */
 export interface ControlPlaneFiles {
+  /** The folder with all of them. */
+  readonly directory: string;
   readonly authority: CertificateAuthority;
   readonly caCertificatePath: string;
   readonly caKeyPath: string;
@@ -68,6 +70,7 @@ export async function writeControlPlaneFiles(directory: string, clock: Clock): P
     put("service-accounts.pub", serviceAccounts.publicKey.export({ type: "spki", format: "pem" }).toString()),
   ]);
   return {
+    directory: folder,
     authority,
     caCertificatePath,
     caKeyPath,

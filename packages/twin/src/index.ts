@@ -1,1 +1,2 @@
-export { StatusError } from "./machinery/status-error.ts";
+export * from "./server/start-twin.ts";
+export type { ServerCredentials } from "./server/credentials.ts";

@@ -53,7 +53,11 @@ function attributesOf(
     kind: sub?.kind ?? { group: kind.group, version: kind.version, kind: kind.kind },
     resource: { group: kind.group, version: kind.version, resource: kind.plural },
     subresource: target.subresource,
-    namespace: kind.namespaced ? target.namespace : kind.plural === "namespaces" && kind.group === "" ? target.name : "",
+    namespace: kind.namespaced
+      ? target.namespace
+      : kind.plural === "namespaces" && kind.group === ""
+        ? target.name
+        : "",
     name: target.name,
     object,
     oldObject,
@@ -407,7 +411,8 @@ function shouldDelete(object: Draft, old: Draft): boolean {
   if (oldMetadata["deletionTimestamp"] === undefined) return false;
   const grace = oldMetadata["deletionGracePeriodSeconds"];
   const namespaceFinalizers = isDraft(object["spec"]) ? object["spec"]["finalizers"] : undefined;
-  if (object["kind"] === "Namespace" && Array.isArray(namespaceFinalizers) && namespaceFinalizers.length > 0) return false;
+  if (object["kind"] === "Namespace" && Array.isArray(namespaceFinalizers) && namespaceFinalizers.length > 0)
+    return false;
   return grace === undefined || grace === 0;
 }
 

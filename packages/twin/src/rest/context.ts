@@ -42,7 +42,11 @@ export function warningHeaders(warnings: ReadonlySet<string>): Readonly<Record<s
   if (warnings.size === 0) return {};
   return {
     warning: [...warnings].map(
-      (text) => `299 - "${text.replaceAll(/[\r\n]+/g, " ").replaceAll("\\", "\\\\").replaceAll('"', String.raw`\"`)}"`,
+      (text) =>
+        `299 - "${text
+          .replaceAll(/[\r\n]+/g, " ")
+          .replaceAll("\\", "\\\\")
+          .replaceAll('"', String.raw`\"`)}"`,
     ),
   };
 }

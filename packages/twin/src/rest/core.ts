@@ -3,7 +3,7 @@ import type { AdmissionPlugin } from "../machinery/admission.ts";
 import type { Authorize } from "../machinery/authorizer.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
-import type { ServerAccess } from "../machinery/request.ts";
+import type { RequestContext, ServerAccess } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import type { Store, Version } from "../storage/store.ts";
 import { parseObject } from "./codec.ts";
@@ -19,6 +19,8 @@ export interface Core {
   readonly random: Random;
   readonly logger: Logger;
   readonly access: ServerAccess;
+  /** Kinds that are answered and never stored, by plural. */
+  readonly reviews: ReadonlyMap<string, (body: Draft, context: RequestContext) => Promise<Draft>>;
   /** Called after each write that was no dry run, before the answer: what must hold as soon as a client sees it. */
   readonly afterWrite: (kind: ServedKind, object: Readonly<Draft>, deleted: boolean) => void;
 }

@@ -170,10 +170,13 @@ async function attemptDelete(core: Core, target: Target, options: DeleteOptions)
       if (after.length === 0) delete metadata["finalizers"];
       else metadata["finalizers"] = [...after];
     }
-    const held =
-      finalizersOf(metadata).length > 0 || (kind.strategy.isHeld?.(typed(object)) ?? false);
+    const held = finalizersOf(metadata).length > 0 || (kind.strategy.isHeld?.(typed(object)) ?? false);
     if (held && grace.kind === "none") {
-      if (metadata["deletionTimestamp"] !== undefined && metadata["deletionGracePeriodSeconds"] === 0 && sameSet(before, after)) {
+      if (
+        metadata["deletionTimestamp"] !== undefined &&
+        metadata["deletionGracePeriodSeconds"] === 0 &&
+        sameSet(before, after)
+      ) {
         return { object: old, gone: false };
       }
       markAsDeleting(metadata, context.nowMs);

@@ -112,8 +112,10 @@ export async function handleCreate(request: ResourceCall): Promise<Reply> {
   kind.strategy.defaults?.(typed(object));
   const name = textOf(metadataOf(object)["name"]);
   const target: Target = { ...targetOf(request, context, optionsObject(options)), name };
-  if (kind.namespaced && info.namespace === "") {
-    throw refusals.badRequest("an empty namespace may not be set during creation");
+  const review = core.reviews.get(kind.plural);
+  if (review !== undefined) {
+    const answer = await review(object, context);
+    return valueReply(201, answer, format, warningHeaders(context.warnings));
   }
   const written = await createObject(core, target, object, tracker(request, context));
   return writtenReply(request, context, written, format);
@@ -144,9 +146,7 @@ function checkName(object: Draft, info: RequestInfo): void {
     throw refusals.badRequest("name must be provided on the object");
   }
   if (name !== info.name) {
-    throw refusals.badRequest(
-      `the name of the object (${name}) does not match the name on the URL (${info.name})`,
-    );
+    throw refusals.badRequest(`the name of the object (${name}) does not match the name on the URL (${info.name})`);
   }
   const namespace = textOf(metadata["namespace"]);
   if (info.namespace !== "" && namespace !== "" && namespace !== info.namespace && info.resource !== "namespaces") {
@@ -229,9 +229,7 @@ function checkApplied(applied: Draft, kind: ServedKind, info: RequestInfo): void
   const metadata = metadataOf(applied);
   const name = textOf(metadata["name"]);
   if (name !== "" && name !== info.name) {
-    throw refusals.badRequest(
-      `the name of the object (${name}) does not match the name on the URL (${info.name})`,
-    );
+    throw refusals.badRequest(`the name of the object (${name}) does not match the name on the URL (${info.name})`);
   }
   metadata["name"] = info.name;
   if (Array.isArray(metadata["managedFields"]) && metadata["managedFields"].length > 0) {
@@ -239,7 +237,9 @@ function checkApplied(applied: Draft, kind: ServedKind, info: RequestInfo): void
   }
   const expected = apiVersionOf(kind);
   if (applied["apiVersion"] !== expected) {
-    throw refusals.badRequest(`Incorrect version specified in apply patch. Specified patch version: ${textOf(applied["apiVersion"])}, expected: ${expected}`);
+    throw refusals.badRequest(
+      `Incorrect version specified in apply patch. Specified patch version: ${textOf(applied["apiVersion"])}, expected: ${expected}`,
+    );
   }
 }
 
@@ -304,8 +304,7 @@ export async function handleDeleteCollection(request: ResourceCall): Promise<Rep
   return listReply(core, call, kind, page, format);
 }
 
-const isNotFoundStatus = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && error.code === 404;
+const isNotFoundStatus = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === 404;
 
 /** Anything below an object but its status. */
 export async function handleSubresource(request: ResourceCall, subresource: Subresource): Promise<Reply> {
@@ -433,4 +432,3 @@ async function connect(request: ResourceCall, subresource: Subresource): Promise
   if (typeof answer === "string") return { status: 200, headers: { "content-type": "text/plain" }, body: answer };
   return valueReply(200, answer, negotiate(call, plainOnly));
 }
-

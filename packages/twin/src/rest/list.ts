@@ -54,8 +54,7 @@ function positionOf(core: Core, kind: ServedKind, info: RequestInfo, options: Li
     // "Any" is served whole, as the watch cache serves it.
     return { atRevision: undefined, after: undefined, limit: asked === 0 ? 0 : options.limit };
   }
-  const exact =
-    options.resourceVersionMatch === "Exact" || (options.resourceVersionMatch === "" && options.limit > 0);
+  const exact = options.resourceVersionMatch === "Exact" || (options.resourceVersionMatch === "" && options.limit > 0);
   if (asked > core.store.revision) throw tooLarge(asked, core.store.revision);
   return { atRevision: exact ? asked : undefined, after: undefined, limit: options.limit };
 }
@@ -192,7 +191,6 @@ export async function listReply(
       objects,
       includeObject: includeObject(call),
       nowMs: core.clock.now(),
-      version,
       listMetadata: metadata,
       noHeaders: false,
     });

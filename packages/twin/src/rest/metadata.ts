@@ -22,9 +22,7 @@ export function ensureNamespace(object: Draft, kind: ServedKind, namespace: stri
     metadata["namespace"] = expected;
     return;
   }
-  throw refusals.badRequest(
-    `the namespace of the provided object does not match the namespace sent on the request`,
-  );
+  throw refusals.badRequest(`the namespace of the provided object does not match the namespace sent on the request`);
 }
 
 /** `FillObjectMetaSystemFields`, and the name that `generateName` asks for. */

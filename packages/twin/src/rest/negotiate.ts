@@ -6,7 +6,10 @@ export interface OutputFormat {
   readonly format: "json" | "yaml";
   readonly pretty: boolean;
   /** Absent: the object itself. */
-  readonly convert?: { readonly kind: "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList"; readonly version: string };
+  readonly convert?: {
+    readonly kind: "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList";
+    readonly version: string;
+  };
 }
 
 interface Clause {
@@ -27,7 +30,8 @@ function parseAccept(text: string): readonly Clause[] {
   for (const part of text.split(",")) {
     const [media = "", ...rest] = part.split(";").map((piece) => piece.trim());
     const slash = media.indexOf("/");
-    const [type, subtype] = slash < 0 ? [media, media === "*" ? "*" : ""] : [media.slice(0, slash), media.slice(slash + 1)];
+    const [type, subtype] =
+      slash < 0 ? [media, media === "*" ? "*" : ""] : [media.slice(0, slash), media.slice(slash + 1)];
     if (!type || !subtype) continue;
     const parameters: Record<string, string> = {};
     let quality = 1;
@@ -35,7 +39,10 @@ function parseAccept(text: string): readonly Clause[] {
       const equals = piece.indexOf("=");
       if (equals < 0) continue;
       const name = piece.slice(0, equals).trim();
-      const value = piece.slice(equals + 1).trim().replace(/^"(.*)"$/, "$1");
+      const value = piece
+        .slice(equals + 1)
+        .trim()
+        .replace(/^"(.*)"$/, "$1");
       if (name === "q") quality = Number.parseFloat(value);
       else parameters[name] = value;
     }

@@ -12,13 +12,22 @@ export interface WriteOptions {
 }
 
 const truths: Readonly<Record<string, boolean>> = {
-  "1": true, t: true, T: true, true: true, TRUE: true, True: true,
-  "0": false, f: false, F: false, false: false, FALSE: false, False: false,
+  "1": true,
+  t: true,
+  T: true,
+  true: true,
+  TRUE: true,
+  True: true,
+  "0": false,
+  f: false,
+  F: false,
+  false: false,
+  FALSE: false,
+  False: false,
 };
 
 /** A boolean of the query as Go's conversion reads it: empty or `0`, `false` are false, all else true. */
-const queryFlag = (value: string | null): boolean =>
-  value !== null && !["false", "0"].includes(value.toLowerCase());
+const queryFlag = (value: string | null): boolean => value !== null && !["false", "0"].includes(value.toLowerCase());
 
 function dryRunErrors(values: readonly string[]): readonly FieldError[] {
   return values.every((value) => value === "All") ? [] : [fieldErrors.notSupported("dryRun", values, ["All"])];

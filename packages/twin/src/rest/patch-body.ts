@@ -41,9 +41,7 @@ export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): un
   try {
     patch = JSON.parse(bytes.toString());
   } catch (error) {
-    throw refusals.badRequest(
-      `error decoding patch: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw refusals.badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (type === "json") {
     if (!Array.isArray(patch)) {
@@ -89,11 +87,6 @@ export function applyPatchBody(
   } catch (error) {
     if (!(error instanceof FleetwrightError)) throw error;
     // Upstream's status for a patch that does not apply: 422 without a reason's own text.
-    throw statusError(
-      422,
-      "Invalid",
-      `the server rejected our request due to an error in our request`,
-      {},
-    );
+    throw statusError(422, "Invalid", `the server rejected our request due to an error in our request`, {});
   }
 }

@@ -73,7 +73,6 @@ export function objectReply(
     objects: [found.object],
     includeObject: includeObject(call),
     nowMs: options.nowMs,
-    version: convert.version,
     listMetadata: { resourceVersion: (found.object["metadata"] as Draft | undefined)?.["resourceVersion"] ?? "" },
     noHeaders: false,
   });
@@ -82,7 +81,5 @@ export function objectReply(
 
 /** The bytes of a list's items without `kind` and `apiVersion`, which built-in lists leave out. */
 export function itemPrefix(kind: ServedKind): string {
-  return kind.builtin
-    ? `{"kind":${JSON.stringify(kind.kind)},"apiVersion":${JSON.stringify(apiVersionOf(kind))},`
-    : "";
+  return kind.builtin ? `{"kind":${JSON.stringify(kind.kind)},"apiVersion":${JSON.stringify(apiVersionOf(kind))},` : "";
 }

@@ -1,7 +1,10 @@
 import { fieldErrors, refusals, statusError } from "../machinery/status-error.ts";
 
 /** A resourceVersion of a query as a number; `undefined` for none. @throws StatusError 422 */
-export function parseRevision(text: string, resource: { readonly group: string; readonly resource: string }): number | undefined {
+export function parseRevision(
+  text: string,
+  resource: { readonly group: string; readonly resource: string },
+): number | undefined {
   if (text === "") return undefined;
   if (!/^\d+$/.test(text)) {
     throw refusals.invalid(resource, "", [

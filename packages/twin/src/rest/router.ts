@@ -41,8 +41,7 @@ export async function route(core: Core, call: Call, info: RequestInfo, user: Use
     }
     return handleSubresource(request, subresource);
   }
-  const needsNamespace =
-    kind.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb);
+  const needsNamespace = kind.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb);
   // A collection of all namespaces can be read only.
   if (needsNamespace) throw methodNotAllowed();
   if (!kind.verbs.some((verb) => verb === info.verb)) throw methodNotAllowed();

@@ -1,9 +1,4 @@
-import {
-  matchesFields,
-  matchesLabels,
-  parseFieldSelector,
-  parseLabelSelector,
-} from "@fleetwright/kube";
+import { matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector } from "@fleetwright/kube";
 import type { FieldSelector, Selector } from "@fleetwright/kube";
 import { typed } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
@@ -57,7 +52,8 @@ function parseFields(kind: ServedKind, text: string): FieldSelector {
   }
   for (const { field } of selector) {
     if (field === "metadata.name" || field === "metadata.namespace") continue;
-    if (!(kind.strategy.selectableFields ?? []).includes(field)) throw refusals.badRequest(unsupportedField(kind, field));
+    if (!(kind.strategy.selectableFields ?? []).includes(field))
+      throw refusals.badRequest(unsupportedField(kind, field));
   }
   return selector;
 }
@@ -91,8 +87,7 @@ export function selectionOf(kind: ServedKind, info: RequestInfo, options: ListOp
     name = info.name;
   }
   const namespace = kind.namespaced && info.namespace !== "" ? info.namespace : undefined;
-  const index =
-    kind.strategy.watchIndexField === undefined ? undefined : exact(kind.strategy.watchIndexField);
+  const index = kind.strategy.watchIndexField === undefined ? undefined : exact(kind.strategy.watchIndexField);
   const scope: WatchScope =
     name !== undefined && (!kind.namespaced || namespace !== undefined)
       ? { key: storageKey(kind, namespace ?? "", name) }

@@ -81,7 +81,6 @@ function encoderFor(
           objects: [object],
           includeObject: includeObject(call),
           nowMs: core.clock.now(),
-          version: convert.version,
           listMetadata: { resourceVersion: metadataOf(object)["resourceVersion"] ?? "" },
           noHeaders,
         });
@@ -127,8 +126,7 @@ export async function handleWatch(core: Core, call: Call, kind: ServedKind, info
   const selection = selectionOf(kind, info, options);
   if (format.convert?.kind === "Table") includeObject(call);
   const asked = parseRevision(options.resourceVersion, kindSubject(kind)) ?? 0;
-  const wantsInitial =
-    options.sendInitialEvents ?? (options.resourceVersionMatch === "" && (asked === 0));
+  const wantsInitial = options.sendInitialEvents ?? (options.resourceVersionMatch === "" && asked === 0);
   if (asked > core.store.revision) {
     await reachRevision(core, kind, asked, call.signal);
     if (asked > core.store.revision && wantsInitial) throw tooLarge(asked, core.store.revision);
@@ -240,10 +238,7 @@ async function* events(
     }
   } catch (error) {
     if (call.signal.aborted) return;
-    yield line(
-      "ERROR",
-      error instanceof Compacted ? refusals.expired(error.message).status : asStatus(error),
-    );
+    yield line("ERROR", error instanceof Compacted ? refusals.expired(error.message).status : asStatus(error));
   } finally {
     deadline.cancel();
     reminder?.cancel();

@@ -1,0 +1,107 @@
+import { createPrivateKey } from "node:crypto";
+import { ClusterRoles } from "@fleetwright/kube";
+import type { Clock, Logger, Random } from "@fleetwright/kube";
+import { createAuthenticator, createTokenAuthenticator } from "../auth/authenticator.ts";
+import { bootstrapObjects } from "../auth/bootstrap.ts";
+import { impersonate } from "../auth/impersonation.ts";
+import { createAuthorizer, forbidden } from "../auth/rbac.ts";
+import { createReviewHandlers } from "../auth/reviews.ts";
+import { createRoleAggregation } from "../auth/role-aggregation.ts";
+import { createServiceAccountTokens } from "../auth/service-account-tokens.ts";
+import { createTokenSubresource } from "../auth/token-request.ts";
+import type { Call, Reply, ServerAccess } from "../machinery/request.ts";
+import { createServerAccess } from "../rest/access.ts";
+import type { Core } from "../rest/core.ts";
+import { createObjects } from "../rest/objects.ts";
+import { createKindRegistry } from "../rest/registry.ts";
+import type { KindRegistry } from "../rest/registry.ts";
+import { errorReply, pageNotFound } from "../rest/reply.ts";
+import { requestInfoOf } from "../rest/request-info.ts";
+import { route } from "../rest/router.ts";
+import type { Store } from "../storage/store.ts";
+import { assembleBuiltinKinds } from "./builtin-kinds.ts";
+import { healthReply } from "./health.ts";
+import { builtinRules } from "./kind-rules.ts";
+
+export interface ApiServerOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly serviceAddressRange: string;
+  /** PEM: signs service account tokens. */
+  readonly serviceAccountKey: string;
+  /** PEM of the authority of client certificates. */
+  readonly clientCa: string;
+}
+
+export interface ApiServer {
+  handle(call: Call): Promise<Reply>;
+}
+
+/**
+ * Puts the parts together: who calls, whether there is room, whether they may, and what they get
+ * (k8s.io/apiserver/pkg/server/config.go, DefaultBuildHandlerChain).
+ */
+export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { store, clock, random, logger } = options;
+  const late: { core?: Core } = {};
+  const coreNow = (): Core => {
+    if (late.core === undefined) throw new Error("the server is not assembled yet");
+    return late.core;
+  };
+  // The kinds' own handlers read objects, and reading needs to know where kinds are kept.
+  const objects = createObjects(store, { collectionOf: (group, plural) => registry.collectionOf(group, plural) });
+  const keys = { signingKey: createPrivateKey(options.serviceAccountKey) };
+  const tokens = createServiceAccountTokens({ server: { objects }, clock, keys });
+  const registry: KindRegistry = createKindRegistry(
+    assembleBuiltinKinds(builtinRules({ tokenSubresource: createTokenSubresource({ tokens, clock }) })),
+  );
+  const parts = { store, registry, clock, random, logger };
+  const access = createServerAccess({ ...parts, objects }, coreNow);
+  const authorize = createAuthorizer({ server: access });
+  const identify = createTokenAuthenticator({ serviceAccountTokens: tokens });
+  const authenticate = createAuthenticator({ tokens: identify });
+  const aggregateRoles = createRoleAggregation(access);
+
+  function afterWrite(kind: { readonly collection: string }): void {
+    if (kind.collection === rolesCollection) {
+      void aggregateRoles().catch((error: unknown) => logger.error({ error }, "cannot aggregate cluster roles"));
+    }
+  }
+  const core: Core = {
+    ...parts,
+    access,
+    authorize,
+    plugins: [],
+    reviews: createReviewHandlers({ server: access, authorize, tokens: identify }),
+    afterWrite,
+  };
+  late.core = core;
+
+  const started = { nowMs: clock.now(), clientCertificateAuthority: options.clientCa };
+  for (const { resource, object } of bootstrapObjects({ ...started, serviceCidr: options.serviceAddressRange })) {
+    await access.create(resource, object);
+  }
+
+  async function answer(call: Call): Promise<Reply> {
+    const info = requestInfoOf(call.method, call.path, call.query);
+    const user = impersonate(await authenticate(call), call.headers, info, authorize);
+    const decision = authorize(user, info);
+    if (!decision.allowed) throw forbidden(user, info, decision.reason);
+    if (info.isResource) return route(core, call, info, user);
+    return healthReply(call) ?? pageNotFound();
+  }
+
+  return {
+    async handle(call) {
+      try {
+        return await answer(call);
+      } catch (error) {
+        return errorReply(error);
+      }
+    },
+  };
+}
+
+const rolesCollection = `${ClusterRoles.plural}.${ClusterRoles.group}`;

@@ -1,0 +1,146 @@
+import { formatKubeconfig, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
+import type { Clock, KeyPair, Logger, Random, Transport, UserInfo } from "@fleetwright/kube";
+import { startHttpServer } from "../http/http-server.ts";
+import { createInProcessTransport } from "../http/in-process-transport.ts";
+import { createMemoryStore } from "../storage/memory-store.ts";
+import { openStateStore } from "../storage/state-store.ts";
+import { createApiServer } from "./api-server.ts";
+import { loadCredentials } from "./credentials.ts";
+import type { ServerCredentials } from "./credentials.ts";
+
+export interface TwinOptions {
+  /** @default "127.0.0.1" */
+  readonly host?: string;
+  /** 0 takes a free one. @default 0 */
+  readonly port?: number;
+  /** Whether to serve HTTPS at all; without, only {@link Twin.transport} reaches it. @default true */
+  readonly listen?: boolean;
+  /** Keeps everything in this directory, and goes on from it. Absent: in memory. */
+  readonly stateDirectory?: string;
+  /** Given ones win over those of the state directory and over fresh ones. */
+  readonly credentials?: ServerCredentials;
+  /** For how long old versions can be listed and watched from. @default 300_000 */
+  readonly historyWindowMs?: number;
+  /** Addresses of Services. @default "10.96.0.0/16" */
+  readonly serviceAddressRange?: string;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly logger?: Logger;
+}
+
+/** Someone who may talk to the twin. */
+export interface TwinUser extends KeyPair {
+  readonly name: string;
+  readonly kubeconfig: string;
+}
+
+/** A cluster's API, served by this process. */
+export interface Twin {
+  /** `https://127.0.0.1:<port>`; `""` when it does not listen. */
+  readonly url: string;
+  readonly port: number;
+  readonly caCertificate: string;
+  /** In the group `system:masters`. */
+  readonly admin: TwinUser;
+  /** The admin's. */
+  readonly kubeconfig: string;
+  /** A client certificate of its own. Rights come from RBAC. */
+  issueUser(name: string, groups?: readonly string[]): Promise<TwinUser>;
+  /** Calls without a connection, as a user who needs no proof. @default a member of system:masters */
+  transport(user?: UserInfo): Transport;
+  /** Ends watches, lets calls finish, writes what is not yet written. Calling it again does nothing. */
+  stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const masterUser: UserInfo = { username: "fleetwright:twin", groups: ["system:masters", "system:authenticated"] };
+
+/**
+ * Starts an API server that behaves as kube-apiserver 1.36 does.
+ *
+ * @throws FleetwrightError `FW_TWIN_STATE` for a state directory that cannot be used, `FW_TWIN_LISTEN` for a taken port
+ *
+ * @example
+ * await using twin = await startTwin();
+ * const client = createClient({ transport: twin.transport() });
+ */
+export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
+  const {
+    host = "127.0.0.1",
+    port = 0,
+    listen = true,
+    clock = systemClock,
+    random = systemRandom,
+    logger = silentLogger,
+    serviceAddressRange = "10.96.0.0/16",
+  } = options;
+  const store =
+    options.stateDirectory === undefined
+      ? createMemoryStore({
+          clock,
+          ...(options.historyWindowMs === undefined ? {} : { windowMs: options.historyWindowMs }),
+        })
+      : await openStateStore({ directory: options.stateDirectory, clock });
+  try {
+    const credentials =
+      options.credentials ??
+      (await loadCredentials({
+        clock,
+        host,
+        serviceAddress: serviceAddressRange.replace(/\.0\/\d+$/, ".1"),
+        ...(options.stateDirectory === undefined ? {} : { directory: options.stateDirectory }),
+      }));
+    const server = await createApiServer({
+      store,
+      clock,
+      random,
+      logger,
+      serviceAddressRange,
+      serviceAccountKey: credentials.serviceAccountKey,
+      clientCa: credentials.authority.certificate,
+    });
+    const http = listen
+      ? await startHttpServer({
+          handle: server.handle,
+          tls: { ...credentials.serving, clientCa: credentials.authority.certificate },
+          host,
+          port,
+          clock,
+          logger,
+        })
+      : undefined;
+    const url = http?.url ?? "";
+    const issueUser = async (name: string, groups: readonly string[] = []): Promise<TwinUser> => {
+      const pair = await credentials.authority.issue({ usage: "client", commonName: name, organizations: groups });
+      const kubeconfig = formatKubeconfig({
+        name: "twin",
+        server: url,
+        caCertificate: credentials.authority.certificate,
+        userName: name,
+        clientCertificate: pair,
+      });
+      return { name, kubeconfig, ...pair };
+    };
+    const admin = await issueUser("kubernetes-admin", ["system:masters"]);
+    let stopping: Promise<void> | undefined;
+    const stop = (): Promise<void> =>
+      (stopping ??= (async () => {
+        await http?.stop();
+        await store.close();
+      })());
+    return {
+      url,
+      port: http?.port ?? 0,
+      caCertificate: credentials.authority.certificate,
+      admin,
+      kubeconfig: admin.kubeconfig,
+      issueUser,
+      transport: (user = masterUser) => createInProcessTransport(server.handle, user, { logger }),
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
