@@ -282,12 +282,8 @@ export class RevisionStore implements Store {
     }
     this.#unpublished.length = 0;
     this.#revision = Math.min(this.#revision, revision);
-  }
-
-  /** Ends all watches with the reason. */
-  fail(reason: unknown): void {
+    // Nothing can be written any more.
     this.#expiry.stop();
-    for (const { watches } of this.#collections.values()) watches.fail(reason);
   }
 
   #collection(name: string): Collection {
