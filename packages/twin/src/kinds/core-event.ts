@@ -1,4 +1,11 @@
-import { jsonEqual, labelKeyProblems, type Event, type EventsEvent, type Json } from "@fleetwright/kube";
+import {
+  jsonEqual,
+  labelKeyProblems,
+  type Event,
+  type EventsEvent,
+  type Json,
+  type ObjectReference,
+} from "@fleetwright/kube";
 import { copyJson, type Draft } from "../machinery/draft.ts";
 import { defineStrategy, type Conversion } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
@@ -96,6 +103,18 @@ function strictErrors(event: Event): FieldError[] {
   return errors;
 }
 
+/** Structs without JSON names, as Go prints them. */
+const goReference = (reference: Partial<ObjectReference> = {}): object => ({
+  Kind: reference.kind ?? "",
+  Namespace: reference.namespace ?? "",
+  Name: reference.name ?? "",
+  UID: reference.uid ?? "",
+  APIVersion: reference.apiVersion ?? "",
+  ResourceVersion: reference.resourceVersion ?? "",
+  FieldPath: reference.fieldPath ?? "",
+});
+const goSource = ({ source }: Event): object => ({ Component: source?.component ?? "", Host: source?.host ?? "" });
+
 function strictUpdateErrors(event: Event, old: Event): FieldError[] {
   const errors = jsonEqual((event.series ?? null) as unknown as Json, (old.series ?? null) as unknown as Json)
     ? []
@@ -103,17 +122,17 @@ function strictUpdateErrors(event: Event, old: Event): FieldError[] {
   const keep = (field: string, now: unknown, before: unknown): void => {
     errors.push(...immutableErrors(field, now, before));
   };
-  keep("involvedObject", event.involvedObject ?? {}, old.involvedObject ?? {});
+  keep("involvedObject", goReference(event.involvedObject), goReference(old.involvedObject));
   keep("reason", event.reason ?? "", old.reason ?? "");
   keep("message", event.message ?? "", old.message ?? "");
-  keep("source", event.source ?? {}, old.source ?? {});
+  keep("source", goSource(event), goSource(old));
   keep("firstTimestamp", event.firstTimestamp ?? null, old.firstTimestamp ?? null);
   keep("lastTimestamp", event.lastTimestamp ?? null, old.lastTimestamp ?? null);
   keep("count", event.count ?? 0, old.count ?? 0);
   keep("type", event.type ?? "", old.type ?? "");
   keep("eventTime", event.eventTime ?? null, old.eventTime ?? null);
   keep("action", event.action ?? "", old.action ?? "");
-  keep("related", event.related ?? null, old.related ?? null);
+  keep("related", event.related ? goReference(event.related) : null, old.related ? goReference(old.related) : null);
   keep("reportingController", event.reportingComponent ?? "", old.reportingComponent ?? "");
   keep("reportingInstance", event.reportingInstance ?? "", old.reportingInstance ?? "");
   return errors;

@@ -5,6 +5,8 @@ import { eventsEventStrategy, eventStrategy } from "./core-event.ts";
 import { finalizeSubresource, namespaceStrategy } from "./core-namespace.ts";
 import { nodeStrategy } from "./core-node.ts";
 import { limitRangeStrategy, resourceQuotaStrategy } from "./core-quota.ts";
+import { persistentVolumeClaimStrategy } from "./core-volume-claim.ts";
+import { persistentVolumeStrategy } from "./core-volume.ts";
 import { endpointSliceStrategy, endpointsStrategy } from "./endpoints.ts";
 import { ingressClassStrategy, ingressStrategy } from "./ingress.ts";
 import { ipAddressStrategy, networkPolicyStrategy, serviceCidrStrategy } from "./networking.ts";
@@ -27,6 +29,8 @@ export const otherStrategies: Readonly<Record<string, Strategy>> = {
   "/LimitRange": limitRangeStrategy,
   "/Namespace": namespaceStrategy,
   "/Node": nodeStrategy,
+  "/PersistentVolume": persistentVolumeStrategy,
+  "/PersistentVolumeClaim": persistentVolumeClaimStrategy,
   "/ResourceQuota": resourceQuotaStrategy,
   "/Secret": secretStrategy,
   "/Service": serviceStrategy,

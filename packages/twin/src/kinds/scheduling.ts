@@ -183,5 +183,14 @@ function leaseErrors(lease: Lease): FieldError[] {
 export const leaseStrategy = defineStrategy<Lease>({
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
+  // Coordinated leader election (KEP-4355) is off by default.
+  prepareForCreate({ spec }) {
+    delete spec?.strategy;
+    delete spec?.preferredHolder;
+  },
+  prepareForUpdate({ spec }, old) {
+    if (old.spec?.strategy === undefined) delete spec?.strategy;
+    if (old.spec?.preferredHolder === undefined) delete spec?.preferredHolder;
+  },
   validate: leaseErrors,
 });

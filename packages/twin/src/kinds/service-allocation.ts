@@ -1,7 +1,16 @@
 import { Services, ServiceCIDRs, type Random, type Service } from "@fleetwright/kube";
 import type { RequestContext, ServerAccess } from "../machinery/request.ts";
 import { fieldErrors, refusals, type FieldError } from "../machinery/status-error.ts";
-import { cidrText, ipText, networkOf, parseCidr, parseIp, rangeHolds, type IpRange } from "./ip-checks.ts";
+import {
+  cidrText,
+  ipText,
+  networkOf,
+  parseCidr,
+  parseIp,
+  rangeHolds,
+  type IpAddress,
+  type IpRange,
+} from "./ip-checks.ts";
 import { fillFamilies, type ClusterFamilies } from "./service-families.ts";
 import {
   clusterIpsOf,
@@ -146,21 +155,24 @@ export function allocate(
   const cluster: ClusterFamilies = [families[0] ?? "IPv4", ...families.slice(1)];
   refuse(...fillFamilies(service, old, cluster));
   const claims = claimsOf(server);
-  allocateIps(service, old, { server, ranges, claims, refuse });
-  allocatePorts(service, old, { server, claims, refuse });
-  if (!context.dryRun) claim(claims, service);
+  const { dryRun } = context;
+  allocateIps(service, old, { server, ranges, claims, refuse, dryRun });
+  allocatePorts(service, old, { server, claims, refuse, dryRun });
+  if (!dryRun) claim(claims, service);
 }
 
 interface Allocation {
   readonly server: ServerAccess;
   readonly claims: Claims;
+  /** Upstream then takes what is asked for unseen, and invents the rest. */
+  readonly dryRun: boolean;
   refuse(...errors: readonly FieldError[]): void;
 }
 
 function allocateIps(
   service: ServiceDraft,
   old: ReadonlyService | undefined,
-  { server, ranges, claims, refuse }: Allocation & { readonly ranges: readonly IpRange[] },
+  { server, ranges, claims, refuse, dryRun }: Allocation & { readonly ranges: readonly IpRange[] },
 ): void {
   if (!needsClusterIp(service) || isHeadless(service)) return;
   const spec = (service.spec ??= {});
@@ -172,6 +184,11 @@ function allocateIps(
   for (const [index, family] of familiesOf(service).entries()) {
     const ofFamily = ranges.filter((range) => familyName(range) === family);
     const wanted = ips[index] ?? "";
+    const [range] = ofFamily;
+    if (wanted === "" && dryRun && range) {
+      ips[index] = ipText({ family: range.address.family, value: networkOf(range) });
+      continue;
+    }
     if (wanted === "") {
       const free = freeIp(ofFamily, server.random, (ip) => mine.has(ip) || ipTaken(server, claims, ip, ""));
       if (free === undefined) {
@@ -184,7 +201,9 @@ function allocateIps(
       continue;
     }
     if (kept.includes(wanted)) continue;
-    const reason = ipRefusal(wanted, ofFamily, (ip) => ipTaken(server, claims, ip, old ? self : ""));
+    const reason = dryRun
+      ? ipDryRunRefusal(wanted, ofFamily)
+      : ipRefusal(wanted, ofFamily, (ip) => ipTaken(server, claims, ip, old ? self : ""));
     if (reason !== "") {
       refuse(fieldErrors.invalid(field, clusterIpsOf(service), `failed to allocate IP ${wanted}: ${reason}`));
     }
@@ -194,26 +213,35 @@ function allocateIps(
   spec.clusterIP = first;
 }
 
+const elsewhere = "the provided network does not match the current range";
+const outOfRange = (address: IpAddress, range: IpRange): string =>
+  `the provided IP (${ipText(address)}) is not in the valid range. The range of valid IPs is ${cidrText(range)}`;
+
+function ipDryRunRefusal(text: string, ranges: readonly IpRange[]): string {
+  const address = parseIp(text);
+  const [first] = ranges;
+  return address && first && !ranges.some((range) => rangeHolds(range, address)) ? outOfRange(address, first) : "";
+}
+
 function ipRefusal(text: string, ranges: readonly IpRange[], taken: (ip: string) => boolean): string {
   const address = parseIp(text);
   const range = address && ranges.find((candidate) => rangeHolds(candidate, address));
-  if (address === undefined || range === undefined) return "the provided network does not match the current range";
+  if (address === undefined || range === undefined) return elsewhere;
   const last = networkOf(range) + (1n << BigInt((address.family === 4 ? 32 : 128) - range.prefixLength)) - 1n;
-  if (address.value === networkOf(range) || (address.family === 4 && address.value === last)) {
-    return `the provided IP (${ipText(address)}) is not in the valid range. The range of valid IPs is ${cidrText(range)}`;
-  }
+  if (address.value === networkOf(range) || (address.family === 4 && address.value === last)) return elsewhere;
   return taken(ipText(address)) ? "provided IP is already allocated" : "";
 }
 
 function allocatePorts(
   service: ServiceDraft,
   old: ReadonlyService | undefined,
-  { server, claims, refuse }: Allocation,
+  { server, claims, refuse, dryRun }: Allocation,
 ): void {
   const spec = (service.spec ??= {});
   const kept = new Set(old && needsNodePort(old) ? nodePortsOf(old) : []);
   const mine = new Set<number>();
   const problem = (port: number): string => {
+    if (dryRun) return mine.has(port) ? "provided port is already allocated" : "";
     const { first, last } = nodePortRange;
     if (port < first || port > last) {
       return `provided port is not in the valid range. The range of valid ports is ${first}-${last}`;
@@ -235,23 +263,24 @@ function allocatePorts(
   if (needsNodePort(service)) {
     const automatic = typeOf(service) === "NodePort" || spec.allocateLoadBalancerNodePorts !== false;
     // TCP and UDP on one port share a node port.
-    const byPort = new Map<number, number>();
+    const wanted = new Map<number, number>();
     for (const { port, nodePort = 0 } of spec.ports ?? []) {
-      if (nodePort !== 0 && !byPort.has(port)) byPort.set(port, nodePort);
+      if (nodePort !== 0 && !wanted.has(port)) wanted.set(port, nodePort);
     }
+    const given = new Map<number, number>();
     for (const [index, port] of (spec.ports ?? []).entries()) {
       const asked = port.nodePort ?? 0;
       if (asked === 0 && !automatic) continue;
-      const shared = byPort.get(port.port);
-      if (asked === 0) {
-        port.nodePort = shared ?? next();
-        byPort.set(port.port, port.nodePort);
-        continue;
+      const shared = given.get(port.port);
+      const chosen = asked === 0 ? (shared ?? wanted.get(port.port)) : asked;
+      if (chosen === undefined) port.nodePort = next();
+      else {
+        port.nodePort = chosen;
+        const reason = kept.has(chosen) || shared === chosen ? "" : problem(chosen);
+        if (reason !== "") refuse(fieldErrors.invalid(`spec.ports[${index}].nodePort`, chosen, reason));
+        mine.add(chosen);
       }
-      if (kept.has(asked) || (mine.has(asked) && shared === asked)) continue;
-      const reason = problem(asked);
-      if (reason !== "") refuse(fieldErrors.invalid(`spec.ports[${index}].nodePort`, asked, reason));
-      mine.add(asked);
+      if (shared === undefined) given.set(port.port, port.nodePort);
     }
   }
   if (!needsHealthCheck(service) || (old && needsHealthCheck(old))) return;

@@ -59,7 +59,7 @@ export function serviceErrors(service: ReadonlyService, old: ReadonlyService | u
     errors.push(...(problems.length > 0 ? problems : endpointIpErrors(field, ip)));
   }
   errors.push(...oneOf("spec.type", type, ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]));
-  errors.push(...portUseErrors(type, ports), ...sourceRangeErrors(service, old));
+  errors.push(...portUseErrors(type, ports, old === undefined), ...sourceRangeErrors(service, old));
   if (spec.allocateLoadBalancerNodePorts !== undefined && type !== "LoadBalancer") {
     errors.push(fieldErrors.forbidden("spec.allocateLoadBalancerNodePorts", loadBalancerOnly));
   }
@@ -122,7 +122,7 @@ function affinityErrors(service: ReadonlyService): FieldError[] {
   return errors;
 }
 
-function portUseErrors(type: string, ports: readonly ServicePort[]): FieldError[] {
+function portUseErrors(type: string, ports: readonly ServicePort[], isNew: boolean): FieldError[] {
   const errors: FieldError[] = [];
   if (type === "ClusterIP") {
     for (const [index, { nodePort = 0 }] of ports.entries()) {
@@ -135,7 +135,8 @@ function portUseErrors(type: string, ports: readonly ServicePort[]): FieldError[
   }
   const nodePorts = new Set<string>();
   for (const [index, { protocol = "", nodePort = 0 }] of ports.entries()) {
-    if (nodePort === 0) continue;
+    // A new Service is refused earlier, by the allocation that follows here.
+    if (nodePort === 0 || (isNew && type !== "ClusterIP")) continue;
     const key = `${protocol} ${nodePort}`;
     if (nodePorts.has(key)) errors.push(fieldErrors.duplicate(`spec.ports[${index}].nodePort`, nodePort));
     nodePorts.add(key);
@@ -220,7 +221,9 @@ function trafficErrors(service: ReadonlyService): FieldError[] {
     );
   }
   if (internalTrafficPolicy === undefined) {
-    if (typeOf(service) !== "ExternalName") errors.push(fieldErrors.required("spec.internalTrafficPolicy"));
+    if (["ClusterIP", "LoadBalancer", "NodePort"].includes(typeOf(service))) {
+      errors.push(fieldErrors.required("spec.internalTrafficPolicy"));
+    }
   } else if (internalTrafficPolicy !== "Cluster" && internalTrafficPolicy !== "Local") {
     errors.push(fieldErrors.notSupported("spec.internalTrafficPolicy", internalTrafficPolicy, ["Cluster", "Local"]));
   }

@@ -3,6 +3,7 @@ import {
   labelKeyProblems,
   type CSIDriver,
   type CSINode,
+  type CSINodeDriver,
   type CSIStorageCapacity,
   type Json,
   type StorageClass,
@@ -174,6 +175,15 @@ function attachmentErrors(attachment: VolumeAttachment): FieldError[] {
   return errors;
 }
 
+const goAttachment = ({ spec }: VolumeAttachment): object => ({
+  Attacher: spec.attacher,
+  Source: {
+    PersistentVolumeName: spec.source.persistentVolumeName ?? null,
+    InlineVolumeSpec: spec.source.inlineVolumeSpec ?? null,
+  },
+  NodeName: spec.nodeName,
+});
+
 /** pkg/registry/storage/volumeattachment. */
 export const volumeAttachmentStrategy = defineStrategy<VolumeAttachment>({
   hasStatus: true,
@@ -184,11 +194,11 @@ export const volumeAttachmentStrategy = defineStrategy<VolumeAttachment>({
   validate: attachmentErrors,
   validateUpdate: (attachment, old) => [
     ...attachmentErrors(attachment),
-    ...immutableErrors("spec", attachment.spec, old.spec),
+    ...immutableErrors("spec", goAttachment(attachment), goAttachment(old)),
   ],
   validateStatusUpdate: (attachment, old) => [
     ...attachmentErrors(attachment),
-    ...immutableErrors("spec", attachment.spec, old.spec),
+    ...immutableErrors("spec", goAttachment(attachment), goAttachment(old)),
   ],
 });
 
@@ -217,6 +227,14 @@ function csiNodeErrors(node: CSINode): FieldError[] {
   });
 }
 
+/** The struct without JSON names, as Go prints it; how much it takes may change. */
+const goDriver = ({ name, nodeID, topologyKeys }: CSINodeDriver): object => ({
+  Name: name,
+  NodeID: nodeID,
+  TopologyKeys: (topologyKeys ?? []).length === 0 ? null : topologyKeys,
+  Allocatable: null,
+});
+
 /** pkg/registry/storage/csinode. */
 export const csiNodeStrategy = defineStrategy<CSINode>({
   allowUnconditionalUpdate: false,
@@ -224,11 +242,9 @@ export const csiNodeStrategy = defineStrategy<CSINode>({
   validateUpdate(node, old) {
     const errors = csiNodeErrors(node);
     const before = new Map((old.spec?.drivers ?? []).map((driver) => [driver.name, driver]));
-    for (const { allocatable: _now, ...driver } of node.spec?.drivers ?? []) {
+    for (const driver of node.spec?.drivers ?? []) {
       const other = before.get(driver.name);
-      if (other === undefined) continue;
-      const { allocatable: _then, ...kept } = other;
-      errors.push(...immutableErrors("spec.drivers", driver, kept));
+      if (other) errors.push(...immutableErrors("spec.drivers", goDriver(driver), goDriver(other)));
     }
     return errors;
   },
