@@ -9,7 +9,6 @@ import { ShapeError } from "./list-element.ts";
 import { capUpdaters, decodeManagers, encodeManagers, managerId, type Manager, type Managers } from "./managers.ts";
 import {
   emptyObject,
-  inVersion,
   ownable,
   reconcileManagers,
   takeChanges,

@@ -1,0 +1,57 @@
+import type { CustomResourceColumnDefinition, CustomResourceDefinition } from "@fleetwright/kube";
+import type { ServedKind, Subresource, TableColumn, Verb } from "../machinery/kind.ts";
+import { conversionOf, type CallConversionWebhook } from "./conversion.ts";
+import { scaleSubresource } from "./scale.ts";
+import { customResourceStrategy } from "./strategy.ts";
+import { servedSchema, structuralSchema } from "./structural-schema.ts";
+
+export { reconcileDefinition } from "./definition-status.ts";
+
+/** What compiled definitions need from elsewhere in the server. */
+export interface DefinitionHooks {
+  /** The columns of `kubectl get`; without it there are none. */
+  readonly columns?: (columns: readonly CustomResourceColumnDefinition[] | undefined) => readonly TableColumn[];
+  readonly callWebhook?: CallConversionWebhook;
+  readonly newUid?: () => string;
+}
+
+const verbs: readonly Verb[] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
+/** Every served version of an established definition, in the definition's order. */
+export function compileDefinition(definition: CustomResourceDefinition, hooks: DefinitionHooks): readonly ServedKind[] {
+  const { group, scope, versions } = definition.spec;
+  const names = definition.status?.acceptedNames ?? definition.spec.names;
+  const storageVersion = versions.find(({ storage }) => storage)?.name ?? versions[0]?.name ?? "";
+  return versions
+    .filter(({ served }) => served)
+    .map((version): ServedKind => {
+      const structural = structuralSchema(version.schema?.openAPIV3Schema);
+      const gvk = { group, version: version.name, kind: names.kind };
+      const schema = { ...servedSchema(structural), "x-kubernetes-group-version-kind": [gvk] };
+      const subresources = new Map<string, Subresource>();
+      if (version.subresources?.status !== undefined) {
+        subresources.set("status", { name: "status", kind: gvk, schema, verbs: ["get", "patch", "update"] });
+      }
+      const scale = version.subresources?.scale;
+      if (scale !== undefined) subresources.set("scale", scaleSubresource(scale));
+      const conversion = conversionOf(definition, version.name, hooks);
+      return {
+        ...gvk,
+        listKind: names.listKind ?? `${names.kind}List`,
+        plural: names.plural,
+        singular: names.singular ?? names.kind.toLowerCase(),
+        namespaced: scope === "Namespaced",
+        shortNames: names.shortNames ?? [],
+        categories: names.categories ?? [],
+        verbs,
+        schema,
+        strategy: customResourceStrategy(version, structural),
+        subresources,
+        columns: hooks.columns?.(version.additionalPrinterColumns) ?? [],
+        ...(conversion === undefined ? {} : { conversion }),
+        collection: `${names.plural}.${group}`,
+        builtin: false,
+        storageVersion,
+      };
+    });
+}
