@@ -1,0 +1,43 @@
+import { parseDocument } from "yaml";
+import { DecodeFailure } from "./typed-value.ts";
+
+/** Anchors may be used so often in all: a small text must not become a large object. */
+const maximumAliases = 100;
+
+/** A YAML body as JSON text, with what Go's reader says of keys that are there twice (sigs.k8s.io/yaml). */
+export function yamlToJson(text: string): { readonly json: string; readonly doubled: readonly string[] } {
+  const document = parseDocument(text, {
+    version: "1.1",
+    schema: "yaml-1.1",
+    merge: true,
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: "silent",
+  });
+  const [problem] = document.errors;
+  if (problem !== undefined) throw new DecodeFailure(`yaml: ${problem.message}`);
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: maximumAliases }) as unknown;
+  } catch (error) {
+    throw new DecodeFailure(`yaml: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return { json: JSON.stringify(jsonKeys(value)), doubled: doubledKeys(text) };
+}
+
+/** JSON has neither dates nor bytes. */
+function jsonKeys(value: unknown): unknown {
+  if (value === undefined) return null;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  return value;
+}
+
+function doubledKeys(text: string): readonly string[] {
+  const { errors } = parseDocument(text, { version: "1.1", uniqueKeys: true, logLevel: "silent" });
+  return errors
+    .filter(({ code }) => code === "DUPLICATE_KEY")
+    .map(({ linePos, pos }) => {
+      const key = /^["']?([^"':\s]+)/.exec(text.slice(pos[0]))?.[1] ?? "";
+      return `line ${linePos?.[0].line ?? 0}: key ${JSON.stringify(key)} already set in map`;
+    });
+}
