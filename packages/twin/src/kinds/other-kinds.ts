@@ -10,6 +10,8 @@ import { persistentVolumeStrategy } from "./core-volume.ts";
 import { endpointSliceStrategy, endpointsStrategy } from "./endpoints.ts";
 import { ingressClassStrategy, ingressStrategy } from "./ingress.ts";
 import { ipAddressStrategy, networkPolicyStrategy, serviceCidrStrategy } from "./networking.ts";
+import { deviceClassStrategy, resourceClaimStrategy, resourceClaimTemplateStrategy } from "./resource-claim.ts";
+import { resourceSliceStrategy } from "./resource-slice.ts";
 import { leaseStrategy, priorityClassStrategy, runtimeClassStrategy } from "./scheduling.ts";
 import { serviceStrategy } from "./service.ts";
 import {
@@ -45,6 +47,10 @@ export const otherStrategies: Readonly<Record<string, Strategy>> = {
   "networking.k8s.io/NetworkPolicy": networkPolicyStrategy,
   "networking.k8s.io/ServiceCIDR": serviceCidrStrategy,
   "node.k8s.io/RuntimeClass": runtimeClassStrategy,
+  "resource.k8s.io/DeviceClass": deviceClassStrategy,
+  "resource.k8s.io/ResourceClaim": resourceClaimStrategy,
+  "resource.k8s.io/ResourceClaimTemplate": resourceClaimTemplateStrategy,
+  "resource.k8s.io/ResourceSlice": resourceSliceStrategy,
   "scheduling.k8s.io/PriorityClass": priorityClassStrategy,
   "storage.k8s.io/CSIDriver": csiDriverStrategy,
   "storage.k8s.io/CSINode": csiNodeStrategy,

@@ -33,7 +33,8 @@ const containerResources: ReadonlySet<string> = new Set(["cpu", "memory", "ephem
 const isQuotaHugePages = (name: string): boolean =>
   name.startsWith("hugepages-") || name.startsWith("requests.hugepages-");
 const isNative = (name: string): boolean => !name.includes("/") || name.includes("kubernetes.io/");
-const isExtended = (name: string): boolean =>
+/** Of a device plugin or a DeviceClass. */
+export const isExtendedResource = (name: string): boolean =>
   !isNative(name) && !name.startsWith("requests.") && labelKeyProblems(`requests.${name}`).length === 0;
 /** Whether limits may be above requests. */
 export const allowsOvercommit = (name: string): boolean => isNative(name) && !name.startsWith("hugepages-");
@@ -53,7 +54,7 @@ export function containerResourceErrors(field: string, name: string): FieldError
     if (!containerResources.has(name) && !name.startsWith("hugepages-")) {
       errors.push(fieldErrors.invalid(field, name, "must be a standard resource for containers"));
     }
-  } else if (!isNative(name) && !isExtended(name)) {
+  } else if (!isNative(name) && !isExtendedResource(name)) {
     errors.push(fieldErrors.invalid(field, name, "doesn't follow extended resource name standard"));
   }
   return errors;
@@ -72,7 +73,7 @@ export function quotaResourceErrors(field: string, name: string): FieldError[] {
 export function resourceAmountErrors(field: string, name: string, text: string): FieldError[] {
   const errors = nonNegativeQuantityErrors(field, text);
   const quantity = quantityOf(text);
-  if ((integerResources.has(name) || isExtended(name)) && quantity.milliValue() % 1000n !== 0n) {
+  if ((integerResources.has(name) || isExtendedResource(name)) && quantity.milliValue() % 1000n !== 0n) {
     errors.push(fieldErrors.invalid(field, quantity.toString(), "must be an integer"));
   }
   return errors;
