@@ -5,6 +5,7 @@ import type {
   ComponentStatus,
   ConfigMap,
   FlowSchema,
+  LabelSelector,
   Lease,
   MutatingAdmissionPolicy,
   MutatingAdmissionPolicyBinding,
@@ -22,7 +23,7 @@ import type {
   ValidatingWebhookConfiguration,
 } from "@fleetwright/kube";
 import type { TableColumn } from "../machinery/kind.ts";
-import { quantityText, selectorText } from "./cells.ts";
+import { quantityText } from "./cells.ts";
 import { ageColumn, boolean, integer, nameColumn, text, wide } from "./column.ts";
 import { humanDuration } from "./human-duration.ts";
 
@@ -103,11 +104,23 @@ const paramKind = (kind: { readonly apiVersion?: string; readonly kind?: string 
 
 type PolicyBinding = ValidatingAdmissionPolicyBinding | MutatingAdmissionPolicyBinding;
 
+/** Upstream prints this one selector as Go prints structures. */
+function goSelectorText({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
+  const labels = Object.entries(matchLabels)
+    .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    .map(([key, value]) => `${key}: ${value},`);
+  const expressions = matchExpressions.map(
+    ({ key, operator, values = [] }) =>
+      `LabelSelectorRequirement{Key:${key},Operator:${operator},Values:[${values.join(" ")}],},`,
+  );
+  return `&LabelSelector{MatchLabels:map[string]string{${labels.join("")}},MatchExpressions:[]LabelSelectorRequirement{${expressions.join("")}},}`;
+}
+
 function paramReference({ spec }: PolicyBinding): string {
   const reference = spec?.paramRef;
   if (reference === undefined) return "<unset>";
   if (reference.name !== undefined && reference.name !== "") return `${reference.namespace || "*"}/${reference.name}`;
-  return reference.selector === undefined ? "<unset>" : selectorText(reference.selector);
+  return reference.selector === undefined ? "<unset>" : goSelectorText(reference.selector);
 }
 
 const policyBindingColumns: readonly TableColumn[] = [
@@ -222,7 +235,7 @@ export const clusterColumns: Readonly<Record<string, readonly TableColumn[]>> = 
       ({ globalDefault }) => globalDefault ?? false,
     ),
     ageColumn,
-    wide<PriorityClass>(
+    text<PriorityClass>(
       "PreemptionPolicy",
       "Whether its pods may preempt.",
       ({ preemptionPolicy }) => preemptionPolicy ?? "",

@@ -1,5 +1,6 @@
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Draft, DraftValue } from "../machinery/draft.ts";
+import { defaultColumns } from "./column.ts";
 
 export interface TableRequest {
   readonly kind: Pick<ServedKind, "group" | "kind" | "columns">;
@@ -50,13 +51,17 @@ export function renderTable(request: TableRequest): Draft {
           description,
           priority,
         })),
-    rows: objects.map((object) => {
-      const condition = conditionOf(kind, object);
-      return {
-        cells: kind.columns.map((column) => column.cell(object, nowMs)),
-        ...(condition === undefined ? {} : { conditions: [{ ...condition }] }),
-        object: objectOf(object, includeObject),
-      };
-    }),
+    // Upstream's convertor for kinds without columns has no rows where others have an empty list.
+    rows:
+      objects.length === 0 && kind.columns === defaultColumns
+        ? null
+        : objects.map((object) => {
+            const condition = conditionOf(kind, object);
+            return {
+              cells: kind.columns.map((column) => column.cell(object, nowMs)),
+              ...(condition === undefined ? {} : { conditions: [{ ...condition }] }),
+              object: objectOf(object, includeObject),
+            };
+          }),
   };
 }

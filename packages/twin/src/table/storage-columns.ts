@@ -1,7 +1,6 @@
 import type {
   CSIDriver,
   CSINode,
-  CSIStorageCapacity,
   PersistentVolume,
   PersistentVolumeClaim,
   ResourceClaim,
@@ -169,13 +168,6 @@ export const storageColumns: Readonly<Record<string, readonly TableColumn[]>> = 
       ({ spec }) => (spec.volumeLifecycleModes ?? []).join(",") || "<none>",
     ),
     ageColumn,
-  ],
-  "storage.k8s.io/CSIStorageCapacity": [
-    nameColumn,
-    text<CSIStorageCapacity>("StorageClassName", "Storage class.", ({ storageClassName }) => storageClassName),
-    text<CSIStorageCapacity>("Capacity", "How much there is.", ({ capacity }) =>
-      capacity === undefined ? "<unset>" : quantityText(capacity),
-    ),
   ],
   "resource.k8s.io/DeviceClass": [nameColumn, ageColumn],
   "resource.k8s.io/ResourceClaimTemplate": [nameColumn, ageColumn],

@@ -132,8 +132,8 @@ export const workloadColumns: Readonly<Record<string, readonly TableColumn[]>> =
       "Ready pods of those wanted.",
       ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec?.replicas ?? 0}`,
     ),
-    integer<Deployment>("Up-to-date", "Pods of the newest template.", ({ status }) => status?.updatedReplicas ?? 0),
-    integer<Deployment>(
+    text<Deployment>("Up-to-date", "Pods of the newest template.", ({ status }) => status?.updatedReplicas ?? 0),
+    text<Deployment>(
       "Available",
       "Pods that have been ready for long enough.",
       ({ status }) => status?.availableReplicas ?? 0,
