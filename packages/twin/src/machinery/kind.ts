@@ -51,6 +51,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   readonly hasGeneration?: boolean;
   /** Status is dropped at creation, kept by updates of the object, and the only thing that updates of `/status` change. @default false */
   readonly hasStatus?: boolean;
+  /** A status that comes with the creation is kept (nodes, which kubelets create). @default false */
+  readonly keepsStatusAtCreation?: boolean;
   /** PUT on a name that does not exist creates it. @default false */
   readonly allowCreateOnUpdate?: boolean;
   /** PUT without a resourceVersion is taken. @default true */
@@ -74,12 +76,18 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   /** Fields that `fieldSelector` may name besides `metadata.name` and `metadata.namespace`, with their values as text. */
   readonly selectableFields?: readonly string[];
   fieldValue?(object: Readonly<T>, field: string): string;
+  /** Held by something that is no finalizer of its metadata: a namespace by `spec.finalizers`. */
+  isHeld?(object: Readonly<T>): boolean;
+  /** What else a held object is marked with when its deletion begins, in place of a grace period: a namespace's phase. */
+  markDeleting?(object: Mutable<T>, context: RequestContext): void;
   /** Whether a PodDisruptionBudget-like precondition forbids deletion etc. Throws a StatusError. Called before graceful deletion. */
   checkDelete?(object: Readonly<T>, context: RequestContext): void;
   /** Reserves what must be unique in the cluster (a Service's cluster IP); called last before storing, synchronously. */
   beforeStore?(object: Mutable<T>, old: Readonly<T> | undefined, server: ServerAccess, context: RequestContext): void;
   /** The value that watches with a field selector are indexed by: a pod's `spec.nodeName`. */
   watchIndex?(object: Readonly<T>): string;
+  /** The field that `watchIndex` is the value of. */
+  readonly watchIndexField?: string;
   /** DELETE answers with the object instead of a Status (`ReturnDeletedObject`). @default false */
   readonly returnsDeletedObject?: boolean;
   /** What DELETE does without a word about dependents. @default "background" */

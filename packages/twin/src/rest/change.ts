@@ -12,9 +12,10 @@ import type { FieldError } from "../machinery/status-error.ts";
 import { WriteConflict } from "../storage/store.ts";
 import type { Version } from "../storage/store.ts";
 import { admit, settle, validate } from "./admission-chain.ts";
-import { encodeObject } from "./codec.ts";
+import { encodeObject, parseObject } from "./codec.ts";
 import { apiVersionOf, kindSubject, metadataOf, readVersion, storageKey, subjectOf, textOf } from "./core.ts";
 import type { Core } from "./core.ts";
+import { checkObjectRevision } from "./revisions.ts";
 import { desiredPart, dropDuplicateOwners, ensureNamespace, fillSystemFields } from "./metadata.ts";
 
 /** Where a write goes and what goes with it. */
@@ -40,7 +41,7 @@ export interface Written {
 
 const asJson = (object: Readonly<Draft>): Json => object as unknown as Json;
 
-function attributesOf(
+export function attributesOf(
   target: Target,
   operation: AdmissionAttributes["operation"],
   object: Draft | undefined,
@@ -79,7 +80,7 @@ const refuseInvalid = (kind: ServedKind, name: string, errors: readonly FieldErr
   if (errors.length > 0) throw refusals.invalid(kindSubject(kind), name, errors);
 };
 
-async function bytesFor(core: Core, kind: ServedKind, object: Draft): Promise<Draft> {
+async function storedForm(kind: ServedKind, object: Draft): Promise<Draft> {
   if (kind.conversion === undefined) return object;
   const [converted] = await kind.conversion.toStorage([object]);
   if (converted === undefined) throw refusals.internal(`conversion to ${kind.storageVersion} gave nothing`);
@@ -128,7 +129,7 @@ async function finishCreate(core: Core, target: Target, object: Draft): Promise<
     if (textOf(metadata["resourceVersion"]) !== "" && textOf(metadata["resourceVersion"]) !== "0") {
       throw statusError(500, "", "resourceVersion should not be set on objects to be created");
     }
-    const stored = await bytesFor(core, kind, object);
+    const stored = await storedForm(kind, object);
     const key = storageKey(kind, target.namespace, name);
     if (core.store.get(kind.collection, key) !== undefined) throw exists(kind, name, metadata);
     strategy.beforeStore?.(typed(object), undefined, core.access, context);
@@ -236,10 +237,7 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
     );
   }
   const old = await readVersion(kind, version);
-  const oldMetadata = metadataOf(old);
   const object = await change.transform(copyJson(old));
-  const sentUid = textOf(metadataOf(object)["uid"]);
-  if (sentUid !== "" && sentUid !== oldMetadata["uid"]) throw uidConflict(target, sentUid, textOf(oldMetadata["uid"]));
   dropDuplicateOwners(object, context, false);
   change.trackFields?.(object, copyJson(old));
 
@@ -278,7 +276,7 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
   try {
     if (shouldDelete(admitted, old)) {
       if (!context.dryRun) {
-        removeVersion(core, kind, version, admitted);
+        removeVersion(core, kind, version);
         kept = true;
       }
       return { object: admitted, created: false };
@@ -287,7 +285,7 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
       // Nothing changed: no write, no event, the same revision.
       return { object: admitted, created: false };
     }
-    const stored = await bytesFor(core, kind, copyJson(admitted));
+    const stored = await storedForm(kind, copyJson(admitted));
     if (core.store.get(kind.collection, key)?.revision !== version.revision) {
       throw new WriteConflict(key, core.store.get(kind.collection, key));
     }
@@ -316,6 +314,7 @@ function uidConflict(target: Target, asked: string, found: string): Error {
 function checkRevision(target: Target, object: Draft, old: Draft): void {
   const metadata = metadataOf(object);
   const asked = textOf(metadata["resourceVersion"]);
+  checkObjectRevision(asked);
   const current = textOf(metadataOf(old)["resourceVersion"]);
   if (asked === "" || asked === "0") {
     if (target.kind.strategy.allowUnconditionalUpdate === false && target.subresource !== "status") {
@@ -416,27 +415,19 @@ function shouldDelete(object: Draft, old: Draft): boolean {
   return grace === undefined || grace === 0;
 }
 
-/** Takes the object away; watchers see its last state with the deletion's revision. */
-export function removeVersion(core: Core, kind: ServedKind, version: Version, last?: Draft): Draft {
-  const object = last ?? (JSON.parse(version.bytes.toString()) as Draft);
-  const metadata = metadataOf(object);
-  const apiVersion = apiVersionOf({ group: kind.group, version: kind.storageVersion });
+/** Takes the object away; watchers see what was stored last, with the deletion's revision. */
+export function removeVersion(core: Core, kind: ServedKind, version: Version): Draft {
+  const object = parseObject(version.bytes);
   core.store.write({
     collection: kind.collection,
     key: version.key,
     expected: version.revision,
     delete: true,
     make(revision) {
-      metadata["resourceVersion"] = String(revision);
-      const final = JSON.parse(version.bytes.toString()) as Draft;
-      // The state before the deletion, in the stored version, with what the last update changed.
-      const shown = last !== undefined && last["apiVersion"] === apiVersion ? last : final;
-      metadataOf(shown)["resourceVersion"] = String(revision);
-      return { bytes: encodeObject(shown), index: version.index };
+      metadataOf(object)["resourceVersion"] = String(revision);
+      return { bytes: encodeObject(object), index: version.index };
     },
   });
   core.afterWrite(kind, object, true);
   return object;
 }
-
-export { attributesOf };

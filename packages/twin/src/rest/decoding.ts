@@ -1,38 +1,115 @@
-import { parse } from "yaml";
 import type { GroupVersionKind } from "@fleetwright/kube";
+import { pruneUnknownFields } from "../custom-resources/prune.ts";
 import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { RequestContext } from "../machinery/request.ts";
 import type { Schema } from "../machinery/schema.ts";
-import { refusals } from "../machinery/status-error.ts";
+import { fieldErrors, refusals, StatusError } from "../machinery/status-error.ts";
+import { builtinSchemas } from "../schema/builtin-schemas.ts";
+import { decodeBody, decodeValue } from "../schema/decode.ts";
+import type { Decoded, FieldValidation } from "../schema/decode.ts";
+import { yamlToJson } from "../schema/yaml-body.ts";
 
-type Form = GroupVersionKind & { readonly schema: Schema; readonly builtin: boolean };
+/** What a body must be. */
+export type Form = GroupVersionKind & { readonly schema: Schema; readonly builtin: boolean };
 
+const prunerOf = (form: Form) =>
+  form.builtin ? {} : { prune: (object: Draft): readonly string[] => pruneUnknownFields(object, form.schema) };
+
+const gvkOf = ({ group, version, kind }: Form): GroupVersionKind => ({ group, version, kind });
+
+function told({ object, warnings }: Decoded, context: RequestContext): Draft {
+  for (const warning of warnings) context.warn(warning);
+  return object;
+}
+
+/** The body of a POST or PUT. @throws StatusError 400, 415 */
 export function decodeObject(
   bytes: Buffer,
   contentType: string,
-  kind: Form,
-  validation: string,
+  form: Form,
+  fieldValidation: FieldValidation,
   context: RequestContext,
 ): Draft {
-  const object = (contentType.includes("yaml") ? parse(bytes.toString()) : JSON.parse(bytes.toString())) as unknown;
-  if (!isDraft(object)) throw refusals.badRequest("not an object");
-  object["kind"] ??= kind.kind;
-  object["apiVersion"] ??= kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;
+  return told(
+    decodeBody(bytes, {
+      contentType,
+      schema: form.schema,
+      kind: gvkOf(form),
+      fieldValidation,
+      builtin: form.builtin,
+      ...prunerOf(form),
+    }),
+    context,
+  );
+}
+
+/** The object of an apply, as sent. @throws StatusError 400 */
+export function decodeApply(bytes: Buffer, fieldValidation: FieldValidation, context: RequestContext): Draft {
+  let object: unknown;
+  let doubled: readonly string[];
+  try {
+    const parsed = yamlToJson(bytes.toString());
+    doubled = parsed.doubled;
+    object = JSON.parse(parsed.json);
+  } catch (error) {
+    throw refusals.badRequest(`error decoding YAML: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (!isDraft(object)) {
+    throw refusals.badRequest(
+      "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal into Go value of type map[string]interface {}",
+    );
+  }
+  if (doubled.length > 0 && fieldValidation !== "Ignore") {
+    const problem = `error converting YAML to JSON: yaml: unmarshal errors:\n  ${doubled.join("\n  ")}`;
+    if (fieldValidation === "Strict") throw refusals.badRequest(`error strict decoding YAML: ${problem}`);
+    context.warn(problem);
+  }
   return object;
 }
-export function decodeApply(bytes: Buffer, kind: Form, validation: string, context: RequestContext): Draft {
-  return parse(bytes.toString()) as Draft;
-}
+
+/** Takes the decoder's own introduction from a refusal: patches have another. */
+const problemOf = (refusal: StatusError): string =>
+  refusal.message.replace(/^\S+ in version "[^"]*" cannot be handled as a [^:]+: /, "");
+
+/** A patched or applied object, as its kind has it. @throws StatusError 422 */
 export function decodePatched(
   object: Draft,
-  kind: Form,
-  validation: string,
+  form: Form,
+  fieldValidation: FieldValidation,
   context: RequestContext,
-  type: string,
 ): Draft {
-  return object;
+  const text = JSON.stringify(object);
+  try {
+    return told(
+      decodeValue(object, {
+        schema: form.schema,
+        kind: gvkOf(form),
+        fieldValidation,
+        builtin: form.builtin,
+        ...prunerOf(form),
+      }),
+      context,
+    );
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.code !== 400) throw error;
+    throw refusals.invalid({ group: "", resource: "" }, "", [fieldErrors.invalid("patch", text, problemOf(error))]);
+  }
 }
+
+const deleteOptionsId = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+
+/** DeleteOptions of any group's version; none for an empty body. @throws StatusError 400, 415 */
 export function decodeOptionsBody(bytes: Buffer, contentType: string): Draft | undefined {
-  return bytes.length === 0 ? undefined : (parse(bytes.toString()) as Draft);
+  if (bytes.length === 0) return undefined;
+  const schema = builtinSchemas().get(deleteOptionsId) ?? {};
+  const { object } = decodeBody(bytes, {
+    contentType,
+    schema,
+    kind: { group: "", version: "v1", kind: "DeleteOptions" },
+    fieldValidation: "Ignore",
+    builtin: true,
+    anyVersion: true,
+  });
+  return object;
 }

@@ -179,8 +179,11 @@ async function attemptDelete(core: Core, target: Target, options: DeleteOptions)
       ) {
         return { object: old, gone: false };
       }
-      markAsDeleting(metadata, context.nowMs);
-      kind.strategy.markDeleting?.(typed(object));
+      if (kind.strategy.markDeleting === undefined) markAsDeleting(metadata, context.nowMs);
+      else {
+        metadata["deletionTimestamp"] ??= timeText(context.nowMs);
+        kind.strategy.markDeleting(typed(object), context);
+      }
     }
     if (held || (grace.kind === "graceful" && grace.seconds > 0)) {
       if (!context.dryRun) {

@@ -89,7 +89,7 @@ function tracker(request: ResourceCall, context: GatheredContext, subresource = 
 export async function handleGet(request: ResourceCall): Promise<Reply> {
   const { core, call, kind, info } = request;
   const format = negotiate(call, objectForms);
-  const asked = parseRevision(call.query.get("resourceVersion") ?? "", subjectOf(kind)) ?? 0;
+  const asked = parseRevision(call.query.get("resourceVersion") ?? "", "get") ?? 0;
   if (asked > core.store.revision) throw tooLarge(asked, core.store.revision);
   const version = core.store.get(kind.collection, storageKey(kind, info.namespace, info.name));
   if (version === undefined) throw refusals.notFound(subjectOf(kind), info.name);
@@ -182,7 +182,7 @@ function patchChange(
     return {
       forceAllowCreate: info.subresource === "",
       transform(live) {
-        const applied = decodeApply(bytes, kind, options.fieldValidation, context);
+        const applied = decodeApply(bytes, options.fieldValidation, context);
         checkApplied(applied, kind, info);
         if (live === undefined && textOf(metadataOf(applied)["uid"]) !== "") {
           const uid = textOf(metadataOf(applied)["uid"]);
@@ -205,7 +205,7 @@ function patchChange(
         });
         object["kind"] = kind.kind;
         object["apiVersion"] = apiVersionOf(kind);
-        const decoded = decodePatched(object, kind, "Ignore", context, "apply");
+        const decoded = decodePatched(object, kind, "Ignore", context);
         kind.strategy.defaults?.(typed(decoded));
         return decoded;
       },
@@ -216,7 +216,7 @@ function patchChange(
     transform(live) {
       if (live === undefined) throw refusals.notFound(subjectOf(kind), info.name);
       const patched = applyPatchBody(type, kind, live, patch);
-      const decoded = decodePatched(patched, kind, options.fieldValidation, context, type);
+      const decoded = decodePatched(patched, kind, options.fieldValidation, context);
       kind.strategy.defaults?.(typed(decoded));
       checkName(decoded, info);
       return decoded;
@@ -347,7 +347,7 @@ async function changeView(
     type === undefined
       ? decodeObject(bytes, contentType, viewKind, options.fieldValidation, context)
       : type === "apply"
-        ? decodeApply(bytes, viewKind, options.fieldValidation, context)
+        ? decodeApply(bytes, options.fieldValidation, context)
         : undefined;
   const patch = type === undefined || type === "apply" ? undefined : parsePatch(type, bytes);
 
@@ -356,7 +356,7 @@ async function changeView(
     if (type === undefined) return copyJson(sent ?? {});
     if (type === "apply") return applyView(current, sent ?? {});
     const patched = applyPatchBody(type, subresource.kind, current, patch);
-    return decodePatched(patched, viewKind, options.fieldValidation, context, type);
+    return decodePatched(patched, viewKind, options.fieldValidation, context);
   }
   const target = targetOf(request, context, optionsObject({ ...options, kind: "UpdateOptions" }));
   const written = await updateObject(core, target, {

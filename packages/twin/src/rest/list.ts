@@ -8,7 +8,7 @@ import { Compacted } from "../storage/store.ts";
 import type { Version } from "../storage/store.ts";
 import { parseObject } from "./codec.ts";
 import { decodeContinue, encodeContinue, expiredContinuation } from "./continue-token.ts";
-import { apiVersionOf, kindSubject } from "./core.ts";
+import { apiVersionOf } from "./core.ts";
 import type { Core } from "./core.ts";
 import { listForms, negotiate } from "./negotiate.ts";
 import type { OutputFormat } from "./negotiate.ts";
@@ -41,7 +41,7 @@ interface Position {
 
 /** Which revision a list is of (the matrix of docs "Resource versions" and storage/cacher's delegator). */
 function positionOf(core: Core, kind: ServedKind, info: RequestInfo, options: ListOptions): Position {
-  const asked = parseRevision(options.resourceVersion, kindSubject(kind));
+  const asked = parseRevision(options.resourceVersion, "list");
   if (options.continue !== "") {
     if (asked !== undefined && asked !== 0) {
       throw refusals.badRequest("specifying resource version is not allowed when using continue");

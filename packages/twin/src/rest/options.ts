@@ -142,14 +142,11 @@ export function deleteOptions(query: URLSearchParams, body: Draft | undefined): 
 
 function optionsOfQuery(query: URLSearchParams): Draft {
   const grace = query.get("gracePeriodSeconds");
-  if (grace !== null && !/^[+-]?\d+$/.test(grace)) {
-    throw refusals.badRequest(`strconv.ParseInt: parsing ${JSON.stringify(grace)}: invalid syntax`);
-  }
   const orphan = query.get("orphanDependents");
   const policy = query.get("propagationPolicy");
   const dryRun = query.getAll("dryRun");
   return {
-    ...(grace === null ? {} : { gracePeriodSeconds: Number(grace) }),
+    ...(grace === null ? {} : { gracePeriodSeconds: parseInt64(grace) }),
     ...(orphan === null ? {} : { orphanDependents: queryFlag(orphan) }),
     ...(policy === null ? {} : { propagationPolicy: policy }),
     ...(dryRun.length === 0 ? {} : { dryRun }),
@@ -169,13 +166,20 @@ export interface ListOptions {
   readonly sendInitialEvents: boolean | undefined;
 }
 
+/** `strconv.ParseInt` with 64 bits. @throws StatusError 400 */
+function parseInt64(text: string): number {
+  const problem = !/^[+-]?\d+$/.test(text)
+    ? "invalid syntax"
+    : BigInt.asIntN(64, BigInt(text)) === BigInt(text)
+      ? ""
+      : "value out of range";
+  if (problem !== "") throw refusals.badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: ${problem}`);
+  return Number(text);
+}
+
 function integer(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
-  if (text === null || text === "") return undefined;
-  if (!/^[+-]?\d+$/.test(text)) {
-    throw refusals.badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
-  }
-  return Number(text);
+  return text === null || text === "" ? undefined : parseInt64(text);
 }
 
 /** @throws StatusError 400, 422 */

@@ -41,14 +41,32 @@ function fieldValue(kind: ServedKind, object: Draft, field: string): string {
   return kind.strategy.fieldValue?.(typed(object), field) ?? "";
 }
 
+/** The reason in Kubernetes' words; our own errors put the selector before it. */
+function reasonOf(error: unknown, selector: string): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const ours = `selector ${JSON.stringify(selector)}: `;
+  return message.startsWith(ours) ? message.slice(ours.length) : message;
+}
+
+/** How `field.Error` names a requirement's key and values, which upstream gives no path. */
+function asFieldErrors(reason: string, selector: string): string {
+  const key = /^\s*([^\s=!<>,]+)/.exec(selector)?.[1] ?? "";
+  const value = /[<>]\s*([^,\s]*)/.exec(selector)?.[1] ?? "";
+  return reason
+    .replaceAll(/key ("(?:[^"\\]|\\.)*"): /g, "<nil>: Invalid value: $1: ")
+    .replaceAll(/value ("(?:[^"\\]|\\.)*"): /g, `values[0][${key}]: Invalid value: $1: `)
+    .replace(
+      "for 'Gt', 'Lt' operators, the value must be",
+      `values[0]: Invalid value: ${JSON.stringify(value)}: for 'Gt', 'Lt' operators, the value must be`,
+    );
+}
+
 function parseFields(kind: ServedKind, text: string): FieldSelector {
   let selector: FieldSelector;
   try {
     selector = parseFieldSelector(text);
   } catch (error) {
-    throw refusals.badRequest(
-      `Unable to find ${JSON.stringify(`${kind.group}/${kind.version}, Resource=${kind.plural}`)} that match label selector "", field selector ${JSON.stringify(text)}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw refusals.badRequest(reasonOf(error, text));
   }
   for (const { field } of selector) {
     if (field === "metadata.name" || field === "metadata.namespace") continue;
@@ -67,7 +85,7 @@ function parseLabels(text: string): Selector {
   try {
     return parseLabelSelector(text);
   } catch (error) {
-    throw refusals.badRequest(error instanceof Error ? error.message : String(error));
+    throw refusals.badRequest(asFieldErrors(reasonOf(error, text), text));
   }
 }
 
@@ -97,10 +115,14 @@ export function selectionOf(kind: ServedKind, info: RequestInfo, options: ListOp
           : { namespace }
         : { ...(namespace === undefined ? {} : { namespace }), index };
 
+  // What the scope says already need not be asked of each object.
   const rest = fields.filter(
-    ({ field, operator }) =>
-      !(field === "metadata.name" && scope.key !== undefined && operator !== "!=") &&
-      !(field === kind.strategy.watchIndexField && scope.index !== undefined && operator !== "!="),
+    ({ field, operator, value }) =>
+      operator === "!=" ||
+      !(
+        (field === "metadata.name" && scope.key !== undefined && value === name) ||
+        (field === kind.strategy.watchIndexField && scope.index === value)
+      ),
   );
   const bare = labels === undefined && rest.length === 0;
   return {

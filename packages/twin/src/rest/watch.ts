@@ -6,7 +6,7 @@ import { asStatus, refusals, statusError } from "../machinery/status-error.ts";
 import { Compacted } from "../storage/store.ts";
 import type { StoreEvent, StoreWatch, Version } from "../storage/store.ts";
 import { parseObject } from "./codec.ts";
-import { apiVersionOf, kindSubject, metadataOf, readVersion } from "./core.ts";
+import { apiVersionOf, metadataOf, readVersion } from "./core.ts";
 import type { Core } from "./core.ts";
 import { negotiate, watchForms } from "./negotiate.ts";
 import type { OutputFormat } from "./negotiate.ts";
@@ -125,7 +125,7 @@ export async function handleWatch(core: Core, call: Call, kind: ServedKind, info
   const options = listOptions(call.query, true);
   const selection = selectionOf(kind, info, options);
   if (format.convert?.kind === "Table") includeObject(call);
-  const asked = parseRevision(options.resourceVersion, kindSubject(kind)) ?? 0;
+  const asked = parseRevision(options.resourceVersion, "watch") ?? 0;
   const wantsInitial = options.sendInitialEvents ?? (options.resourceVersionMatch === "" && asked === 0);
   if (asked > core.store.revision) {
     await reachRevision(core, kind, asked, call.signal);

@@ -23,6 +23,8 @@ export interface DecodeOptions {
   readonly fieldValidation: FieldValidation;
   /** `false`: a custom resource, of which only the metadata has a Go type. */
   readonly builtin: boolean;
+  /** Takes the kind in every version that there is: each group has its own name for DeleteOptions. @default false */
+  readonly anyVersion?: boolean;
   /** Prunes a custom resource in place and returns the paths of what it took away (`spec.foo`). */
   readonly prune?: (object: Draft) => readonly string[];
 }
@@ -222,6 +224,7 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
     );
   }
   if (own.kind === expected.kind) {
+    if (options.anyVersion === true) return own;
     throw refusals.badRequest(
       `the API version in the data (${apiVersionText(own)}) does not match the expected API version (${apiVersionText(expected)})`,
     );

@@ -1,17 +1,23 @@
 import { createPrivateKey } from "node:crypto";
 import { ClusterRoles } from "@fleetwright/kube";
 import type { Clock, Logger, Random } from "@fleetwright/kube";
+import { defaultPlugins } from "../admission/default-plugins.ts";
 import { createAuthenticator, createTokenAuthenticator } from "../auth/authenticator.ts";
 import { bootstrapObjects } from "../auth/bootstrap.ts";
+import { createFlowControl } from "../auth/flow-control.ts";
 import { impersonate } from "../auth/impersonation.ts";
 import { createAuthorizer, forbidden } from "../auth/rbac.ts";
 import { createReviewHandlers } from "../auth/reviews.ts";
 import { createRoleAggregation } from "../auth/role-aggregation.ts";
 import { createServiceAccountTokens } from "../auth/service-account-tokens.ts";
 import { createTokenSubresource } from "../auth/token-request.ts";
-import type { Call, Reply, ServerAccess } from "../machinery/request.ts";
+import type { Draft } from "../machinery/draft.ts";
+import type { ServedKind } from "../machinery/kind.ts";
+import type { Call, Reply, RequestContext } from "../machinery/request.ts";
 import { createServerAccess } from "../rest/access.ts";
+import { textOf } from "../rest/core.ts";
 import type { Core } from "../rest/core.ts";
+import { uid } from "../rest/names.ts";
 import { createObjects } from "../rest/objects.ts";
 import { createKindRegistry } from "../rest/registry.ts";
 import type { KindRegistry } from "../rest/registry.ts";
@@ -19,7 +25,9 @@ import { errorReply, pageNotFound } from "../rest/reply.ts";
 import { requestInfoOf } from "../rest/request-info.ts";
 import { route } from "../rest/router.ts";
 import type { Store } from "../storage/store.ts";
+import { columnsOfPrinterColumns } from "../table/printer-columns.ts";
 import { assembleBuiltinKinds } from "./builtin-kinds.ts";
+import { createCustomKinds, definitionsCollection } from "./custom-kinds.ts";
 import { healthReply } from "./health.ts";
 import { builtinRules } from "./kind-rules.ts";
 
@@ -62,9 +70,21 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const authorize = createAuthorizer({ server: access });
   const identify = createTokenAuthenticator({ serviceAccountTokens: tokens });
   const authenticate = createAuthenticator({ tokens: identify });
+  const flowControl = createFlowControl({ server: access, clock });
   const aggregateRoles = createRoleAggregation(access);
 
-  function afterWrite(kind: { readonly collection: string }): void {
+  const customKinds = createCustomKinds({
+    access,
+    registry,
+    logger,
+    hooks: { columns: columnsOfPrinterColumns, newUid: () => uid(random) },
+    context: () => serverContext(clock.now()),
+  });
+
+  function afterWrite(kind: ServedKind, object: Readonly<Draft>, deleted: boolean): void {
+    if (kind.collection === definitionsCollection) customKinds.changed(nameOf(object));
+    // A definition that goes waits for the last of its objects.
+    else if (!kind.builtin && deleted) customKinds.changed(kind.collection);
     if (kind.collection === rolesCollection) {
       void aggregateRoles().catch((error: unknown) => logger.error({ error }, "cannot aggregate cluster roles"));
     }
@@ -73,7 +93,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...parts,
     access,
     authorize,
-    plugins: [],
+    plugins: defaultPlugins({ server: access, authorize }),
     reviews: createReviewHandlers({ server: access, authorize, tokens: identify }),
     afterWrite,
   };
@@ -84,13 +104,20 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     await access.create(resource, object);
   }
 
+  customKinds.load();
+
   async function answer(call: Call): Promise<Reply> {
     const info = requestInfoOf(call.method, call.path, call.query);
     const user = impersonate(await authenticate(call), call.headers, info, authorize);
-    const decision = authorize(user, info);
-    if (!decision.allowed) throw forbidden(user, info, decision.reason);
-    if (info.isResource) return route(core, call, info, user);
-    return healthReply(call) ?? pageNotFound();
+    const turn = await flowControl.begin(user, info, call.signal);
+    try {
+      const decision = authorize(user, info);
+      if (!decision.allowed) throw forbidden(user, info, decision.reason);
+      const reply = info.isResource ? await route(core, call, info, user) : (healthReply(call) ?? pageNotFound());
+      return { ...reply, headers: { ...turn.headers, ...reply.headers } };
+    } finally {
+      turn.done();
+    }
   }
 
   return {
@@ -103,5 +130,18 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     },
   };
 }
+
+const nameOf = (object: Readonly<Draft>): string => textOf((object["metadata"] as Draft | undefined)?.["name"]);
+
+/** The server's own doing, as admission and strategies see it. */
+const serverContext = (nowMs: number): RequestContext => ({
+  info: requestInfoOf("GET", "/", new URLSearchParams()),
+  user: { username: "system:apiserver", groups: ["system:masters"] },
+  dryRun: false,
+  fieldManager: "kube-apiserver",
+  signal: new AbortController().signal,
+  nowMs,
+  warn() {},
+});
 
 const rolesCollection = `${ClusterRoles.plural}.${ClusterRoles.group}`;
