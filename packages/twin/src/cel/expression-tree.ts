@@ -94,7 +94,7 @@ export function issuesText(source: string, issues: readonly Issue[]): string {
     .map(({ offset, message }) => {
       const before = source.slice(0, offset);
       const line = before.split("\n").length;
-      const column = [...before.slice(before.lastIndexOf("\n") + 1)].length;
+      const column = Array.from(before.slice(before.lastIndexOf("\n") + 1)).length;
       const text = source.split("\n")[line - 1] ?? "";
       return `ERROR: <input>:${line}:${column + 1}: ${message}\n | ${text.replaceAll("\t", " ")}\n | ${".".repeat(column)}^`;
     })

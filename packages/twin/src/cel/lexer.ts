@@ -8,7 +8,7 @@ export interface Token {
   readonly offset: number;
 }
 
-const symbols = ["==", "!=", "<=", ">=", "&&", "||", ..."+-*/%<>!?:.,()[]{}"];
+const symbols = ["==", "!=", "<=", ">=", "&&", "||", ..."+ - * / % < > ! ? : . , ( ) [ ] { }".split(" ")];
 const number = /(?:\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\.\d+(?:[eE][+-]?\d+)?)|(0x[0-9a-fA-F]+|\d+)([uU]?)/y;
 const identifier = /[_a-zA-Z][_a-zA-Z0-9]*/y;
 const quoted = /`[a-zA-Z0-9_.\-/ ]+`/y;

@@ -18,7 +18,7 @@ const relations = new Set(["<", "<=", ">", ">=", "==", "!="]);
  * of each node, and expanded macros, without which costs cannot be counted. Throws ParseFailure.
  */
 export function parse(source: string): Expression {
-  const size = source.length > maximumCodePoints ? [...source].length : 0;
+  const size = source.length > maximumCodePoints ? Array.from(source).length : 0;
   if (size > maximumCodePoints) {
     throw new ParseFailure({
       offset: 0,
