@@ -1,6 +1,6 @@
 import {
   LimitRanges,
-  Quantity,
+  type Quantity,
   type Container,
   type LimitRange,
   type PersistentVolumeClaim,
