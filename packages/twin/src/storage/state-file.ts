@@ -18,7 +18,7 @@ export interface StateRow {
   readonly bytes: Uint8Array;
 }
 
-export interface StateCommit {
+interface StateCommit {
   readonly kind: "commit";
   readonly rows: readonly StateRow[];
   /** Revisions whose rows are not needed any more. */

@@ -4,11 +4,13 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncat
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { systemClock, VirtualClock } from "@fleetwright/kube";
 import { afterAll, describe, expect, it } from "vitest";
 import { openStateStore, type StateStoreOptions } from "./state-store.ts";
 import { Compacted, type Store } from "./store.ts";
 
+const endlessWriter = fileURLToPath(new URL("./testdata/endless-writer.ts", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "twin-state-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 let directories = 0;
@@ -120,7 +122,7 @@ describe("the state directory", () => {
 describe("a directory that can't be used", () => {
   it("is refused while another store has it, in this process or in another", async () => {
     const directory = newDirectory();
-    const holder = spawn(process.execPath, [join(import.meta.dirname, "testdata/endless-writer.ts"), directory], {
+    const holder = spawn(process.execPath, [endlessWriter, directory], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     await once(holder.stdout, "data");
@@ -222,7 +224,7 @@ describe("a process that is killed", () => {
     const directory = newDirectory();
     const acknowledged: string[] = [];
     for (let round = 0; round < rounds; round++) {
-      const writer = spawn(process.execPath, [join(import.meta.dirname, "testdata/endless-writer.ts"), directory], {
+      const writer = spawn(process.execPath, [endlessWriter, directory], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       const wanted = acknowledged.length + 50 + round * 37;
