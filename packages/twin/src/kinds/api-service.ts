@@ -1,6 +1,7 @@
 import type { APIService } from "@fleetwright/kube";
 import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
+import { keepMetadata } from "./metadata.ts";
 import { dns1035LabelProblems, dns1123SubdomainProblems, pathSegmentProblems } from "./name-checks.ts";
 import { invalidFor } from "./value-checks.ts";
 
@@ -82,14 +83,7 @@ export const apiServiceStrategy = defineStrategy<APIService>({
       ],
     };
   },
-  prepareForStatusUpdate({ metadata }, old) {
-    const { labels, annotations, finalizers, ownerReferences } = old.metadata;
-    const keep = { labels, annotations, finalizers, ownerReferences };
-    for (const [field, value] of Object.entries(keep)) {
-      if (value === undefined) delete metadata[field as keyof typeof keep];
-      else Object.assign(metadata, { [field]: value });
-    }
-  },
+  prepareForStatusUpdate: (apiService, old) => keepMetadata(apiService.metadata, old.metadata),
   validate: apiServiceErrors,
   validateStatusUpdate: (apiService) =>
     (apiService.status?.conditions ?? []).flatMap(({ status }, index) =>

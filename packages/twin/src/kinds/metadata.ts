@@ -1,4 +1,11 @@
-import { labelKeyProblems, labelValueProblems, type KubeObject, type OwnerReference } from "@fleetwright/kube";
+import {
+  labelKeyProblems,
+  labelValueProblems,
+  type KubeObject,
+  type ObjectMeta,
+  type OwnerReference,
+} from "@fleetwright/kube";
+import { copyJson, type Mutable } from "../machinery/draft.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { labelName, subdomainName, type NameProblems } from "./name-checks.ts";
 
@@ -244,4 +251,14 @@ export function fieldManagerErrors(manager: string, field: string): FieldError[]
     position += Buffer.byteLength(character);
   }
   return errors;
+}
+
+const keptByStatus = ["labels", "annotations", "finalizers", "ownerReferences"] as const;
+
+/** `ResetObjectMetaForStatus`: for kinds whose `/status` may not change metadata. */
+export function keepMetadata(metadata: Mutable<ObjectMeta>, old: ObjectMeta): void {
+  for (const field of keptByStatus) {
+    if (old[field] === undefined) delete metadata[field];
+    else Object.assign(metadata, { [field]: copyJson(old[field]) });
+  }
 }

@@ -17,6 +17,7 @@ import {
   rangeHolds,
   type IpRange,
 } from "./ip-checks.ts";
+import { keepMetadata } from "./metadata.ts";
 import { dns1123SubdomainProblems, pathSegmentProblems, portNameProblems } from "./name-checks.ts";
 import { immutableErrors, invalidFor, labelSelectorErrors, portErrors, textOf } from "./value-checks.ts";
 
@@ -192,6 +193,7 @@ function serviceCidrErrors(config: ServiceCIDR): FieldError[] {
 /** pkg/registry/networking/servicecidr. */
 export const serviceCidrStrategy = defineStrategy<ServiceCIDR>({
   hasStatus: true,
+  prepareForStatusUpdate: (config, old) => keepMetadata(config.metadata, old.metadata),
   validate: serviceCidrErrors,
   validateUpdate(config, old) {
     const before = old.spec?.cidrs ?? [];

@@ -1,7 +1,7 @@
-import type { Strategy, Subresource } from "../machinery/kind.ts";
+import type { Conversion, Strategy, Subresource } from "../machinery/kind.ts";
 import { apiServiceStrategy } from "./api-service.ts";
 import { configMapStrategy, secretStrategy, serviceAccountStrategy } from "./core-config.ts";
-import { eventsEventStrategy, eventStrategy } from "./core-event.ts";
+import { eventConversion, eventsEventStrategy, eventStrategy } from "./core-event.ts";
 import { finalizeSubresource, namespaceStrategy } from "./core-namespace.ts";
 import { nodeStrategy } from "./core-node.ts";
 import { limitRangeStrategy, resourceQuotaStrategy } from "./core-quota.ts";
@@ -11,6 +11,7 @@ import { endpointSliceStrategy, endpointsStrategy } from "./endpoints.ts";
 import { ingressClassStrategy, ingressStrategy } from "./ingress.ts";
 import { ipAddressStrategy, networkPolicyStrategy, serviceCidrStrategy } from "./networking.ts";
 import { deviceClassStrategy, resourceClaimStrategy, resourceClaimTemplateStrategy } from "./resource-claim.ts";
+import { nodeProxy, serviceProxy } from "./proxies.ts";
 import { resourceSliceStrategy } from "./resource-slice.ts";
 import { leaseStrategy, priorityClassStrategy, runtimeClassStrategy } from "./scheduling.ts";
 import { serviceStrategy } from "./service.ts";
@@ -63,4 +64,13 @@ export const otherStrategies: Readonly<Record<string, Strategy>> = {
 /** What those kinds have below themselves, besides `status`. */
 export const otherSubresources: Readonly<Record<string, readonly Omit<Subresource, "kind" | "schema" | "verbs">[]>> = {
   "/Namespace": [finalizeSubresource],
+  "/Node": [nodeProxy],
+  "/Service": [serviceProxy],
+};
+
+/** Versions that are not stored, by `group/version/Kind`. */
+export const otherConversions: Readonly<
+  Record<string, { readonly storageVersion: string; readonly conversion: Conversion }>
+> = {
+  "events.k8s.io/v1/Event": { storageVersion: "v1", conversion: eventConversion },
 };

@@ -14,7 +14,7 @@ import type { Mutable } from "../machinery/draft.ts";
 import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { nodeSelectorErrors } from "./core-volume.ts";
-import { annotationErrors } from "./metadata.ts";
+import { annotationErrors, keepMetadata } from "./metadata.ts";
 import { dns1123LabelProblems, dns1123SubdomainProblems } from "./name-checks.ts";
 import { fullyQualifiedErrors, poolNameErrors } from "./resource-checks.ts";
 import { isExtendedResource } from "./resource-names.ts";
@@ -330,7 +330,8 @@ export const resourceClaimStrategy = defineStrategy<ResourceClaim>({
   validate: (claim) => deviceErrors(claim.spec?.devices, "spec.devices"),
   validateUpdate: (claim, old) =>
     immutableErrors("spec", { Devices: goDevices(claim.spec?.devices) }, { Devices: goDevices(old.spec?.devices) }),
-  prepareForStatusUpdate(claim) {
+  prepareForStatusUpdate(claim, old) {
+    keepMetadata(claim.metadata, old.metadata);
     // The devices of an allocation that is gone have nothing to say.
     if (claim.status && claim.status.allocation === undefined) delete claim.status.devices;
   },

@@ -13,6 +13,7 @@ import {
 } from "@fleetwright/kube";
 import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
+import { keepMetadata } from "./metadata.ts";
 import { dns1123SubdomainProblems } from "./name-checks.ts";
 import {
   immutableErrors,
@@ -191,6 +192,7 @@ export const volumeAttachmentStrategy = defineStrategy<VolumeAttachment>({
   prepareForCreate(attachment) {
     attachment.status = { attached: false };
   },
+  prepareForStatusUpdate: (attachment, old) => keepMetadata(attachment.metadata, old.metadata),
   validate: attachmentErrors,
   validateUpdate: (attachment, old) => [
     ...attachmentErrors(attachment),
