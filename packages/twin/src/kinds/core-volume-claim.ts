@@ -11,7 +11,14 @@ import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { accessModeErrors, positiveErrors } from "./core-volume.ts";
 import { dns1123SubdomainProblems, labelName } from "./name-checks.ts";
 import { resourceAmountErrors, roundAmounts } from "./resource-names.ts";
-import { immutableErrors, invalidFor, labelSelectorErrors, quantityOf, textOf } from "./value-checks.ts";
+import {
+  immutableErrors,
+  invalidFor,
+  labelSelectorErrors,
+  qualifiedNameErrors,
+  quantityOf,
+  textOf,
+} from "./value-checks.ts";
 
 const storageClassAnnotation = "volume.beta.kubernetes.io/storage-class";
 
@@ -167,6 +174,15 @@ const resizeStates = [
   "NodeResizePending",
 ];
 
+/** What may be resized: storage, and what other domains name. */
+function resizedErrors(field: string, name: string): FieldError[] {
+  const errors = qualifiedNameErrors(field, name);
+  const isNative = !name.includes("/") || name.includes("kubernetes.io/");
+  return errors.length > 0 || !isNative || name === "storage"
+    ? errors
+    : [fieldErrors.notSupported(field, name, ["storage"])];
+}
+
 /** pkg/registry/core/persistentvolumeclaim. */
 export const persistentVolumeClaimStrategy = defineStrategy<PersistentVolumeClaim>({
   hasStatus: true,
@@ -199,9 +215,15 @@ export const persistentVolumeClaimStrategy = defineStrategy<PersistentVolumeClai
       errors.push(fieldErrors.invalid(field, Number(value), "must be a valid resource quantity"));
     }
     for (const [name, state] of Object.entries(claim.status?.allocatedResourceStatuses ?? {})) {
+      errors.push(...resizedErrors("status.allocatedResourceStatuses", name));
       if (!resizeStates.includes(state)) {
         errors.push(fieldErrors.notSupported("status.allocatedResourceStatuses", name, resizeStates));
       }
+    }
+    for (const [name, amount] of Object.entries(claim.status?.allocatedResources ?? {})) {
+      const field = "status.allocatedResources";
+      const problems = resizedErrors(field, name);
+      errors.push(...(problems.length > 0 ? problems : resourceAmountErrors(`${field}[${name}]`, "storage", amount)));
     }
     return errors;
   },

@@ -151,8 +151,15 @@ export const ipAddressStrategy = defineStrategy<IPAddress>({
   nameProblems: (name) => ipErrors("", name).map(({ message }) => message.replace(/^Invalid value: "[^"]*": /, "")),
   // `spec.parentRef` is required, and decoding does not insist.
   validate: (address) => parentErrors((address.spec as Partial<IPAddress["spec"]> | undefined)?.parentRef),
-  validateUpdate: (address, old) =>
-    immutableErrors("spec.parentRef", address.spec?.parentRef ?? null, old.spec?.parentRef ?? null),
+  validateUpdate: (address, old) => immutableErrors("spec.parentRef", goParent(address), goParent(old)),
+});
+
+/** The struct without JSON names, as Go prints it. */
+const goParent = ({ spec }: IPAddress): object => ({
+  Group: spec.parentRef.group ?? "",
+  Resource: spec.parentRef.resource,
+  Namespace: spec.parentRef.namespace ?? "",
+  Name: spec.parentRef.name,
 });
 
 function parentErrors(parent: IPAddress["spec"]["parentRef"] | undefined): FieldError[] {

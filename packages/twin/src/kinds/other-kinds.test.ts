@@ -12,6 +12,7 @@ interface Recorded {
   readonly kind: string;
   readonly name: string;
   readonly dryRun?: boolean;
+  readonly subresource?: "status";
   readonly request: Draft;
   readonly stored?: Draft;
   readonly update?: Draft;
@@ -142,7 +143,7 @@ function refused(run: () => void): readonly FieldError[] {
 }
 
 /** The steps of the pipeline that belong to strategies. */
-function answer({ kind, request, stored, update, dryRun = false }: Recorded): {
+function answer({ kind, request, stored, update, subresource, dryRun = false }: Recorded): {
   readonly object: Draft;
   readonly errors: readonly FieldError[];
   readonly warnings: readonly string[];
@@ -172,6 +173,20 @@ function answer({ kind, request, stored, update, dryRun = false }: Recorded): {
     for (const field of ["uid", "creationTimestamp", "generation"]) metadata[field] ??= before[field];
     if (before["generation"] !== undefined) metadata["generation"] = before["generation"];
     else delete metadata["generation"];
+    if (subresource === "status") {
+      for (const field of Object.keys(object)) {
+        if (!["apiVersion", "kind", "metadata", "status"].includes(field)) delete object[field];
+      }
+      for (const field of Object.keys(old)) {
+        if (!["apiVersion", "kind", "metadata", "status"].includes(field)) object[field] = copyJson(old[field]);
+      }
+      strategy.prepareForStatusUpdate?.(typed(object), typed(old), context);
+      errors.push(
+        ...validateMetadataUpdate(typed(object), typed(old)),
+        ...(strategy.validateStatusUpdate?.(typed(object), typed(old), context) ?? []),
+      );
+      return { object, errors, warnings: [] };
+    }
     if (strategy.hasStatus === true) object["status"] = copyJson(old["status"]);
     strategy.prepareForUpdate?.(typed(object), typed(old), context);
     const spec = (from: Draft): Json => withoutEmpty({ ...from, metadata: {}, status: {} }) as Json;
