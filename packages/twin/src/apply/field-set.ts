@@ -89,7 +89,7 @@ export function withoutTrees(left: FieldSet, right: FieldSet): FieldSet {
 }
 
 /** Go's `encoding/json` with its escapes, as element texts hold values; keys of objects in order. */
-function goJson(value: unknown): string {
+export function goJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(goJson).join(",")}]`;
   if (isDraft(value)) {
     const keys = Object.keys(value).toSorted(compareText);

@@ -4,7 +4,7 @@ import type { Schema } from "../machinery/schema.ts";
 import { refusals, statusError, type StatusError } from "../machinery/status-error.ts";
 import { compareValues } from "./compare.ts";
 import { conflictError } from "./conflict.ts";
-import { differenceOf, fieldSetOf, isEmptySet, unionOf, withoutTrees, type FieldSet } from "./field-set.ts";
+import { differenceOf, fieldSetOf, goJson, isEmptySet, unionOf, withoutTrees, type FieldSet } from "./field-set.ts";
 import { ShapeError } from "./list-element.ts";
 import { capUpdaters, decodeManagers, encodeManagers, managerId, type Manager, type Managers } from "./managers.ts";
 import {
@@ -17,6 +17,7 @@ import {
   type Versions,
 } from "./ownership.ts";
 import { pruneUnapplied } from "./prune-unapplied.ts";
+import { resetFieldsOf } from "./reset-fields.ts";
 import { shapeOf } from "./shape.ts";
 import { fieldsOf, mergeValues, shapeProblems } from "./typed-value.ts";
 
@@ -36,15 +37,8 @@ interface Write {
   readonly convert?: ConvertToVersion;
 }
 
-const nothing = fieldSetOf([]);
-const mainReset = fieldSetOf([["status"]]);
-const statusReset = fieldSetOf([["spec"]]);
-
-function resetOf({ hasStatus, resetFields, subresource }: Write): FieldSet {
-  if (resetFields !== undefined) return fieldSetOf(resetFields);
-  if (hasStatus === false) return nothing;
-  return subresource === "status" ? statusReset : mainReset;
-}
+const resetOf = ({ schema, hasStatus = true, resetFields, subresource }: Write): FieldSet =>
+  resetFields === undefined ? resetFieldsOf(schema, subresource, hasStatus) : fieldSetOf(resetFields);
 
 const versionsOf = (write: Write): Versions => ({
   schema: write.schema,
@@ -296,7 +290,7 @@ function syncLastApplied(object: Draft, patch: Readonly<Draft>): void {
     delete appliedMetadata["annotations"][lastAppliedAnnotation];
     if (Object.keys(appliedMetadata["annotations"]).length === 0) delete appliedMetadata["annotations"];
   }
-  const text = `${JSON.stringify(applied)}\n`;
+  const text = `${goJson(applied)}\n`;
   const others = Object.entries(annotations).filter(([key]) => key !== lastAppliedAnnotation);
   const size = others.reduce(
     (total, [key, value]) => total + Buffer.byteLength(key) + Buffer.byteLength(textOf(value)),
