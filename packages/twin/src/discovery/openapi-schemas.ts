@@ -26,7 +26,7 @@ export function createSchemaSet(dialect: Dialect): SchemaSet {
   const pending: Schema[] = [];
   const requested = new Set<string>();
 
-  function reference(schema: Schema): object | undefined {
+  function reference(schema: Schema, isProperty = false): object | undefined {
     const { id } = schema;
     const target = id === undefined ? undefined : builtinSchemas().get(id);
     if (id === undefined || target === undefined) return undefined;
@@ -35,17 +35,24 @@ export function createSchemaSet(dialect: Dialect): SchemaSet {
       pending.push(target);
     }
     const $ref = `${prefixes[dialect]}${id}`;
-    if (dialect === "v2" || schema.default === undefined) return { $ref };
-    return { allOf: [{ $ref }], default: schema.default };
+    if (dialect === "v2") return { $ref };
+    const own = Object.fromEntries(
+      Object.entries(schema).filter(([key, value]) => value !== target[key as keyof Schema]),
+    );
+    // A property has a description of its own, which is why the real server writes it this way.
+    return isProperty || Object.keys(own).length > 0 ? { allOf: [{ $ref }], ...own } : { $ref };
   }
 
   const write = (schema: Schema): object => reference(schema) ?? body(schema);
+  const writeProperty = (schema: Schema): object => reference(schema, true) ?? body(schema);
 
   function body({ id: _id, ...schema }: Schema): object {
     const { properties, items, additionalProperties, allOf, anyOf, oneOf, not, ...rest } = schema;
     const out: Record<string, unknown> = dialect === "v2" ? withoutV3Words(rest) : { ...rest };
     if (properties !== undefined) {
-      out["properties"] = Object.fromEntries(Object.entries(properties).map(([name, child]) => [name, write(child)]));
+      out["properties"] = Object.fromEntries(
+        Object.entries(properties).map(([name, child]) => [name, writeProperty(child)]),
+      );
     }
     if (items !== undefined) out["items"] = write(items);
     if (additionalProperties !== undefined) {

@@ -85,11 +85,14 @@ describe("what a body is refused with (as kube-apiserver 1.36.3 answered)", () =
       '{"binaryData":{"x":"YQ"}}',
       'ConfigMap in version "v1" cannot be handled as a ConfigMap: illegal base64 data at input byte 0',
     ],
-    [`{"metadata":${"[".repeat(10_001)}${"]".repeat(10_001)}}`, /invalid character '\[' exceeded max depth/],
   ])("ConfigMap %.60s", (text, message) => {
-    const found = refusal(text, configMap);
-    if (typeof message === "string") expect(found).toBe(message);
-    else expect(found).toMatch(message);
+    expect(refusal(text, configMap)).toBe(message);
+  });
+
+  it("JSON that is deeper than Go reads", () => {
+    expect(refusal(`{"metadata":${"[".repeat(10_001)}${"]".repeat(10_001)}}`, configMap)).toMatch(
+      /invalid character '\[' exceeded max depth/,
+    );
   });
 
   it.each([

@@ -1,0 +1,85 @@
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { expect, it } from "vitest";
+import { createDiscovery } from "../../packages/twin/src/discovery/discovery.ts";
+import type { ServedKind } from "../../packages/twin/src/machinery/kind.ts";
+import { builtinKinds } from "../../packages/twin/src/schema/builtin-schemas.ts";
+
+const folder = fileURLToPath(new URL("../../../shared/fixtures/kubernetes-1.36/", import.meta.url));
+
+const kinds: readonly ServedKind[] = builtinKinds().map((kind) => ({
+  ...kind,
+  strategy: {},
+  columns: [],
+  collection: kind.plural,
+  builtin: true,
+  storageVersion: kind.version,
+  subresources: new Map(kind.subresources.map((sub) => [sub.name, sub])),
+}));
+
+const discovery = createDiscovery({ kinds: () => kinds, revision: () => 1 });
+
+function ask(path: string, accept: string): unknown {
+  const reply = discovery.answer({
+    method: "GET",
+    path,
+    query: new URLSearchParams(),
+    headers: { accept },
+    body: () => Promise.resolve(Buffer.alloc(0)),
+    signal: new AbortController().signal,
+  });
+  return reply === undefined ? undefined : (JSON.parse(reply.body as string) as unknown);
+}
+
+const recorded = (name: string): unknown => JSON.parse(gunzipSync(readFileSync(`${folder}${name}.json.gz`)).toString());
+
+/** Words for people, which the twin leaves out. */
+function bare(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(bare);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key, child]) => key !== "description" || typeof child !== "string")
+      .map(([key, child]) => [key, bare(child)]),
+  );
+}
+
+interface Aggregated {
+  readonly items: readonly {
+    readonly metadata?: { readonly name?: string };
+    readonly versions: readonly { readonly version: string; readonly resources: readonly object[] }[];
+  }[];
+}
+
+it("aggregated discovery describes each kind as a server recorded by others does", (context) => {
+  if (!existsSync(folder)) return context.skip("no fixtures beside the checkout");
+  for (const name of ["api", "apis"]) {
+    const theirs = recorded(`discovery-${name}`) as Aggregated;
+    const ours = ask(`/${name}`, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList") as Aggregated;
+    const stable = (list: Aggregated) =>
+      list.items.flatMap(({ metadata, versions }) =>
+        versions
+          .filter(({ version }) => /^v\d+$/.test(version))
+          .map(({ version, resources }) => ({ group: metadata?.name ?? "", version, resources })),
+      );
+    expect(stable(ours)).toEqual(stable(theirs));
+  }
+});
+
+it("OpenAPI has the schemas that a server recorded by others has", (context) => {
+  if (!existsSync(folder)) return context.skip("no fixtures beside the checkout");
+  for (const path of ["api/v1", "apis/apps/v1", "apis/batch/v1", "apis/rbac.authorization.k8s.io/v1"]) {
+    interface OpenApi {
+      readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
+    }
+    const theirs = recorded(`openapi-${path.replaceAll("/", "__")}`) as OpenApi;
+    const ours = ask(`/openapi/v3/${path}`, "application/json") as OpenApi;
+    for (const [id, schema] of Object.entries(ours.components.schemas)) {
+      // These two are said to be of every group that a server was built with.
+      if (theirs.components.schemas[id] === undefined || /\.(?:DeleteOptions|WatchEvent)$/.test(id)) continue;
+      expect(schema, `${path} ${id}`).toEqual(bare(theirs.components.schemas[id]));
+    }
+    expect(Object.keys(ours.components.schemas).length).toBeGreaterThan(5);
+  }
+});
