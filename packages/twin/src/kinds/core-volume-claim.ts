@@ -23,7 +23,9 @@ import {
 const storageClassAnnotation = "volume.beta.kubernetes.io/storage-class";
 
 function sourceErrors(source: TypedObjectReference, field: string, anyGroup: boolean): FieldError[] {
-  const { apiGroup = "", namespace = "" } = source;
+  const { namespace = "" } = source;
+  // Go writes a missing group as null.
+  const apiGroup = textOf(source.apiGroup);
   const kind = textOf(source.kind);
   const errors: FieldError[] = [];
   if (textOf(source.name) === "") errors.push(fieldErrors.required(`${field}.name`));
@@ -62,13 +64,13 @@ function claimErrors(claim: PersistentVolumeClaim, old?: PersistentVolumeClaim):
   if (volumeMode !== undefined && volumeMode !== "Block" && volumeMode !== "Filesystem") {
     errors.push(fieldErrors.notSupported("spec.volumeMode", volumeMode, ["Block", "Filesystem"]));
   }
-  const anyGroup = old?.spec?.dataSource?.apiGroup !== undefined || old?.spec?.dataSourceRef?.apiGroup !== undefined;
+  const anyGroup = textOf(old?.spec?.dataSource?.apiGroup) !== "" || textOf(old?.spec?.dataSourceRef?.apiGroup) !== "";
   if (dataSource) errors.push(...sourceErrors(dataSource, "spec.dataSource", anyGroup));
   if (dataSourceRef) errors.push(...sourceErrors(dataSourceRef, "spec.dataSourceRef", anyGroup));
   if (dataSource && dataSourceRef) {
     const elsewhere = (dataSourceRef.namespace ?? "") !== "";
     const differ =
-      dataSource.apiGroup !== dataSourceRef.apiGroup ||
+      textOf(dataSource.apiGroup) !== textOf(dataSourceRef.apiGroup) ||
       dataSource.kind !== dataSourceRef.kind ||
       dataSource.name !== dataSourceRef.name;
     if (elsewhere || differ) {
@@ -154,7 +156,8 @@ function normalizeSources(claim: Mutable<PersistentVolumeClaim>, old?: Persisten
   const wasUsed = old?.spec?.dataSource !== undefined || old?.spec?.dataSourceRef !== undefined;
   const { dataSource } = spec;
   if (!wasUsed && dataSource && spec.dataSourceRef === undefined) {
-    const { apiGroup = "", kind } = dataSource;
+    const { kind } = dataSource;
+    const apiGroup = textOf(dataSource.apiGroup);
     const isClaim = apiGroup === "" && kind === "PersistentVolumeClaim";
     const isSnapshot = apiGroup === "snapshot.storage.k8s.io" && kind === "VolumeSnapshot";
     if (!isClaim && !isSnapshot) delete spec.dataSource;

@@ -27,7 +27,8 @@ interface Reference {
 }
 
 function referenceErrors(reference: Reference, field: string): FieldError[] {
-  const { apiGroup } = reference;
+  // Go writes a missing group as null.
+  const apiGroup = reference.apiGroup ?? undefined;
   const errors =
     apiGroup === undefined ? [] : invalidFor(`${field}.apiGroup`, apiGroup, dns1123SubdomainProblems(apiGroup));
   for (const part of ["kind", "name"] as const) {
@@ -62,8 +63,10 @@ function backendErrors(backend: IngressBackend | undefined, field: string): Fiel
 
 function pathErrors(rule: HTTPIngressPath, field: string): FieldError[] {
   const { path = "" } = rule;
-  const type = rule.pathType as string | undefined;
-  if (type === undefined) return [fieldErrors.required(`${field}.pathType`, "pathType must be specified")];
+  // Go writes a missing path type as null.
+  const type = rule.pathType as string | null | undefined;
+  if (type === undefined || type === null)
+    return [fieldErrors.required(`${field}.pathType`, "pathType must be specified")];
   const errors: FieldError[] = [];
   const refuse = (detail: string): void => {
     errors.push(fieldErrors.invalid(`${field}.path`, path, detail));

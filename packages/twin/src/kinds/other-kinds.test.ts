@@ -4,6 +4,8 @@ import { describe, expect, it } from "vitest";
 import { copyJson, isDraft, typed, type Draft } from "../machinery/draft.ts";
 import type { RequestContext, ServerAccess } from "../machinery/request.ts";
 import { StatusError, type FieldError } from "../machinery/status-error.ts";
+import { builtinKinds } from "../schema/builtin-schemas.ts";
+import { decodeBody } from "../schema/decode.ts";
 import { validateMetadata, validateMetadataUpdate } from "./metadata.ts";
 import { otherStrategies } from "./other-kinds.ts";
 
@@ -39,26 +41,20 @@ function expand<T>(value: T): T {
 const file = new URL("./testdata/other-kinds.json", import.meta.url);
 const recorded = expand(JSON.parse(readFileSync(file, "utf8")) as readonly Recorded[]);
 
-const clusterScoped = new Set(
-  [
-    "/Namespace",
-    "/Node",
-    "/PersistentVolume",
-    "apiregistration.k8s.io/APIService",
-    "networking.k8s.io/IPAddress",
-    "networking.k8s.io/IngressClass",
-    "networking.k8s.io/ServiceCIDR",
-    "node.k8s.io/RuntimeClass",
-    "resource.k8s.io/DeviceClass",
-    "resource.k8s.io/ResourceSlice",
-    "scheduling.k8s.io/PriorityClass",
-    "storage.k8s.io/CSIDriver",
-    "storage.k8s.io/CSINode",
-    "storage.k8s.io/StorageClass",
-    "storage.k8s.io/VolumeAttachment",
-    "storage.k8s.io/VolumeAttributesClass",
-  ].values(),
-);
+const kinds = new Map(builtinKinds().map((kind) => [`${kind.group}/${kind.kind}`, kind]));
+
+/** As the server reads it: in the form in which Go writes it, which has empty texts and nulls. */
+function decoded(id: string, object: Draft): Draft {
+  const kind = kinds.get(id);
+  if (kind === undefined) throw new Error(`${id} is no built-in kind`);
+  return decodeBody(Buffer.from(JSON.stringify(object)), {
+    contentType: "application/json",
+    schema: kind.schema,
+    kind,
+    fieldValidation: "Strict",
+    builtin: true,
+  }).object;
+}
 
 const context = {
   info: { subresource: "" },
@@ -150,7 +146,7 @@ function answer({ kind, request, stored, update, subresource, dryRun = false }: 
 } {
   const strategy = otherStrategies[kind];
   if (strategy === undefined) throw new Error(`${kind} has no strategy`);
-  const object = copyJson(update ?? request);
+  const object = decoded(kind, update ?? request);
   const metadata = object["metadata"] as Draft;
   if (metadata["name"] === undefined) metadata["name"] = `${metadata["generateName"] as string}abcde`;
   strategy.defaults?.(typed(object));
@@ -163,7 +159,7 @@ function answer({ kind, request, stored, update, subresource, dryRun = false }: 
     const { nameProblems } = strategy;
     errors.push(
       ...validateMetadata(typed(object), {
-        namespaced: !clusterScoped.has(kind),
+        namespaced: kinds.get(kind)?.namespaced === true,
         ...(nameProblems === undefined ? {} : { nameProblems: nameProblems.bind(strategy) }),
       }),
       ...(strategy.validate?.(typed(object), context) ?? []),

@@ -62,7 +62,8 @@ function topologyErrors(terms: readonly TopologySelectorTerm[]): FieldError[] {
   for (const [index, term] of terms.entries()) {
     const field = `allowedTopologies[${index}].matchLabelExpressions`;
     const byKey = new Map<string, readonly string[]>();
-    for (const [part, { key, values = [] }] of (term.matchLabelExpressions ?? []).entries()) {
+    for (const [part, { key, values: listed }] of (term.matchLabelExpressions ?? []).entries()) {
+      const values = listed ?? [];
       const at = `${field}[${part}]`;
       if (values.length === 0) errors.push(fieldErrors.required(`${at}.values`));
       for (const [position, value] of values.entries()) {
