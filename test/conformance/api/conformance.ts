@@ -18,7 +18,7 @@ const scenarios = allScenarios.filter(({ area }) => areas.length === 0 || areas.
 async function playOn(start: () => Promise<TestServer>): Promise<readonly Played[]> {
   const server = await start();
   try {
-    return await Array.fromAsync(playAll(server, scenarios));
+    return await playAll(server, scenarios);
   } finally {
     await server.stop();
   }

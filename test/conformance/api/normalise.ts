@@ -36,7 +36,8 @@ const isMap = (value: unknown): value is JsonMap =>
  */
 export function normalise(exchanges: readonly RawExchange[], surroundings: Surroundings): readonly Exchange[] {
   const found = findAccidents(exchanges, surroundings);
-  return exchanges.map((exchange) => ({
+  const shown = exchanges.filter(({ hidden }) => hidden !== true);
+  return shown.map((exchange) => ({
     request: wordsOf(exchange.request, found),
     ...(exchange.status !== undefined && { status: exchange.status }),
     ...(exchange.headers && { headers: headersOf(exchange.headers, found) }),
@@ -134,7 +135,11 @@ function wordsOf(text: string, accidents: Accidents): string {
     .replace(uuid, (id) => numbered(accidents.uuids, "uid", id))
     .replace(serviceAddress, (address) => numbered(accidents.addresses, "address", address))
     .replace(tokenVolume, "kube-api-access-<random>")
-    .replace(/(resourceVersion=)(\d+)/g, (_, key: string, revision: string) => key + rankOf(revision, true, accidents))
+    .replace(/\bselfType\d+/g, "selfType<number>")
+    .replace(
+      /(resourceVersion=|resourceVersion\\?":\\?")(\d+)/g,
+      (_, key: string, revision: string) => key + rankOf(revision, true, accidents),
+    )
     .replace(
       /(too (?:old|large)\b.*?: )(\d+)( \((\d+)\)|, current: (\d+))?/gi,
       (_, start: string) => `${start}<revisions>`,

@@ -8,15 +8,14 @@ import { startRealServer } from "./servers.ts";
 const areas = process.argv.slice(2);
 const scenarios = allScenarios.filter(({ area }) => areas.length === 0 || areas.includes(area));
 const server = await startRealServer();
-const played: Played[] = [];
+let played: readonly Played[];
 try {
-  for await (const each of playAll(server, scenarios)) {
-    played.push(each);
-    if (each.error) console.error(`${each.scenario.area}: ${each.scenario.name}: ${each.error.message}`);
-  }
+  played = await playAll(server, scenarios);
 } finally {
   await server.stop();
 }
+for (const { scenario, error } of played)
+  if (error) console.error(`${scenario.area}: ${scenario.name}: ${error.message}`);
 const failed = played.filter(({ error }) => error).length;
 if (failed > 0) {
   process.exitCode = 1;

@@ -16,13 +16,15 @@ export interface Played {
   readonly error?: Error;
 }
 
-/** Plays scenarios one after another on a server; those that need kubectl need it to be built. */
-export async function* playAll(server: TestServer, scenarios: readonly Scenario[]): AsyncGenerator<Played> {
+/** Plays scenarios one after another on a server. */
+export async function playAll(server: TestServer, scenarios: readonly Scenario[]): Promise<readonly Played[]> {
   const home = await mkdtemp(join(tmpdir(), "conformance-"));
   const agent = createAgent(server);
   const stage: Stage = { server, home, agent, kubectl: (await findBinary("kubectl"))?.path };
+  const played: Played[] = [];
   try {
-    for (const scenario of scenarios) yield await playOne(stage, scenario);
+    for (const scenario of scenarios) played.push(await playOne(stage, scenario));
+    return played;
   } finally {
     agent.destroy();
     await rm(home, { recursive: true, force: true });

@@ -43,6 +43,10 @@ export interface Session {
   /** Sets the stage; not recorded, and whatever is refused fails the recording. */
   /** Waits until nobody has changed the object for a moment; not recorded. */
   settled(path: string): Promise<void>;
+  /** Waits until a GET is answered with this status; not recorded. */
+  served(path: string, status: number): Promise<void>;
+  /** Lets the server's own controllers take notice of what cannot be observed. */
+  pause(durationMs: number): Promise<void>;
   given(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
 }
 

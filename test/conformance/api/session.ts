@@ -17,6 +17,8 @@ export interface RawExchange {
   readonly stdout?: string;
   readonly stderr?: string;
   readonly exitCode?: number | null;
+  /** Set the stage: its revisions are ranked, but it is not recorded. */
+  readonly hidden?: boolean;
 }
 
 /** Where scenarios are run. */
@@ -53,6 +55,7 @@ export async function play(
     const answer = await exchange(stage, method, path, { body, ...(headers && { headers }) });
     if (answer.status >= 300)
       throw new Error(`${scenario.area}: ${scenario.name}: ${method} ${path}: ${JSON.stringify(answer.body)}`);
+    exchanges.push({ request: `${method} ${path}`, body: answer.body, hidden: true });
     return answer;
   };
   const session: Session = {
@@ -60,6 +63,8 @@ export async function play(
     unique,
     given,
     settled: (path) => untilAtRest(stage, path),
+    served: (path, status) => untilStatus(stage, path, status),
+    pause: (durationMs) => sleep(systemClock, durationMs),
     send: async (method, path, request = {}) => {
       const answer = await exchange(stage, method, path, request);
       const body = request.pick === undefined ? answer.body : request.pick(answer.body);
@@ -92,6 +97,15 @@ async function untilAtRest(stage: Stage, path: string): Promise<void> {
     last = now;
     if (tries > 100) throw new Error(`${path} did not come to rest: ${now}`);
     if (same < 3) await sleep(systemClock, 60);
+  }
+}
+
+async function untilStatus(stage: Stage, path: string, status: number): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    const answer = await exchange(stage, "GET", path, {});
+    if (answer.status === status) return;
+    if (tries === 200) throw new Error(`GET ${path} is answered with ${answer.status}, never with ${status}`);
+    await sleep(systemClock, 50);
   }
 }
 
