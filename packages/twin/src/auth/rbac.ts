@@ -3,7 +3,9 @@ import {
   ClusterRoles,
   RoleBindings,
   Roles,
+  type ClusterRoleBinding,
   type PolicyRule,
+  type RoleBinding,
   type RoleRef,
   type Subject,
   type UserInfo,
@@ -23,6 +25,8 @@ const decisionsPerUser = 4096;
 
 interface ResolvedRules {
   readonly rules: readonly PolicyRule[];
+  /** What each rule comes from, at the same index: `ClusterRoleBinding "b" of ClusterRole "r" to User "u"`. */
+  readonly sources: readonly string[];
   /** What is wrong with bindings that apply to the user. */
   readonly problems: readonly string[];
 }
@@ -30,7 +34,9 @@ interface ResolvedRules {
 /** Who a list of subjects names, for look-ups by user instead of walks over all bindings. */
 interface BoundRole {
   readonly roleRef: RoleRef;
+  /** Of the binding among all; a user may be named by several of its subjects. */
   readonly order: number;
+  readonly source: string;
 }
 
 type SubjectIndex = ReadonlyMap<string, readonly BoundRole[]>;
@@ -61,15 +67,21 @@ function subjectKey(subject: Subject, namespace: string): string | undefined {
   }
 }
 
-function indexOf(
-  bindings: readonly { readonly roleRef: RoleRef; readonly subjects?: readonly Subject[] }[],
-  namespace: string,
-): SubjectIndex {
+const quotedName = (name: string | undefined, namespace: string): string =>
+  JSON.stringify(namespace === "" ? (name ?? "") : `${name ?? ""}/${namespace}`);
+
+function indexOf(bindings: readonly (ClusterRoleBinding | RoleBinding)[], namespace: string): SubjectIndex {
   const index = new Map<string, BoundRole[]>();
-  for (const [order, { roleRef, subjects = [] }] of bindings.entries()) {
-    const bound = { roleRef, order };
-    for (const key of new Set(subjects.map((subject) => subjectKey(subject, namespace)))) {
-      if (key === undefined) continue;
+  const word = namespace === "" ? "ClusterRoleBinding" : "RoleBinding";
+  for (const [order, { metadata, roleRef, subjects = [] }] of bindings.entries()) {
+    const seen = new Set<string>();
+    const what = `${word} ${quotedName(metadata.name, namespace)} of ${roleRef.kind} ${JSON.stringify(roleRef.name)}`;
+    for (const subject of subjects) {
+      const key = subjectKey(subject, namespace);
+      if (key === undefined || seen.has(key)) continue;
+      seen.add(key);
+      const home = subject.kind === "ServiceAccount" ? subject.namespace || namespace : "";
+      const bound = { roleRef, order, source: `${what} to ${subject.kind} ${quotedName(subject.name, home)}` };
       const list = index.get(key);
       if (list === undefined) index.set(key, [bound]);
       else list.push(bound);
@@ -79,9 +91,11 @@ function indexOf(
 }
 
 function boundRoles(index: SubjectIndex, user: UserInfo): readonly BoundRole[] {
-  const found = new Set(index.get(`u:${user.username ?? ""}`));
-  for (const group of user.groups ?? []) for (const bound of index.get(`g:${group}`) ?? []) found.add(bound);
-  return [...found].toSorted((left, right) => left.order - right.order);
+  const found = new Map<number, BoundRole>();
+  for (const key of [`u:${user.username ?? ""}`, ...(user.groups ?? []).map((group) => `g:${group}`)]) {
+    for (const bound of index.get(key) ?? []) if (!found.has(bound.order)) found.set(bound.order, bound);
+  }
+  return [...found.values()].toSorted((left, right) => left.order - right.order);
 }
 
 /** Reads roles and bindings as they are now (pkg/registry/rbac/validation/rule.go). */
@@ -131,11 +145,15 @@ export function createRoleRules({ objects }: Pick<ServerAccess, "objects">): Rol
     rulesOf,
     rulesFor(user, namespace) {
       const rules: PolicyRule[] = [];
+      const sources: string[] = [];
       const problems = new Set<string>();
       const gather = (index: SubjectIndex, home: string): void => {
-        for (const { roleRef } of boundRoles(index, user)) {
+        for (const { roleRef, source } of boundRoles(index, user)) {
           try {
-            rules.push(...rulesOf(roleRef, home));
+            for (const rule of rulesOf(roleRef, home)) {
+              rules.push(rule);
+              sources.push(source);
+            }
           } catch (error) {
             problems.add((error as StatusError).message);
           }
@@ -143,7 +161,7 @@ export function createRoleRules({ objects }: Pick<ServerAccess, "objects">): Rol
       };
       gather(clusterIndex(), "");
       if (namespace !== "") gather(namespaceIndex(namespace), namespace);
-      return { rules, problems: [...problems] };
+      return { rules, sources, problems: [...problems] };
     },
   };
 }
@@ -207,11 +225,13 @@ export function createAuthorizer({ server }: { readonly server: Pick<ServerAcces
       if (view.rules.size >= decisionsPerUser) view.rules.clear();
       view.rules.set(info.namespace, resolved);
     }
-    const decision: Decision = resolved.rules.some((rule) => ruleAllows(rule, info))
-      ? allowed
-      : resolved.problems.length === 0
-        ? refused
-        : { allowed: false, reason: `RBAC: ${aggregateText(resolved.problems)}` };
+    const granting = resolved.rules.findIndex((rule) => ruleAllows(rule, info));
+    const decision: Decision =
+      granting >= 0
+        ? { allowed: true, reason: `RBAC: allowed by ${resolved.sources[granting] ?? ""}` }
+        : resolved.problems.length === 0
+          ? refused
+          : { allowed: false, reason: `RBAC: ${aggregateText(resolved.problems)}` };
     if (view.decisions.size >= decisionsPerUser) view.decisions.clear();
     view.decisions.set(key, decision);
     return decision;

@@ -15,7 +15,7 @@ import type { RequestContext, RequestInfo, ServerAccess } from "../machinery/req
 import { fieldErrors, refusals, type FieldError } from "../machinery/status-error.ts";
 import type { TokenAuthenticator } from "./authenticator.ts";
 import { createRoleRules } from "./rbac.ts";
-import { isMaster, nodeOf } from "./user.ts";
+import { nodeOf } from "./user.ts";
 
 /** Answers a POST of a kind that is never stored. */
 export type ReviewHandler = (body: Draft, context: RequestContext) => Promise<Draft>;
@@ -121,8 +121,9 @@ export function createReviewHandlers({
 }): ReadonlyMap<string, ReviewHandler> {
   const roleRules = createRoleRules(server);
 
-  function refuse(kind: string, errors: readonly FieldError[]): void {
-    if (errors.length > 0) throw refusals.invalid({ group: authorizationGroup, resource: kind }, "", errors);
+  function refuse(errors: readonly FieldError[]): void {
+    // Upstream names the kind of an object that has lost it.
+    if (errors.length > 0) throw refusals.invalid({ group: authorizationGroup, resource: "" }, "", errors);
   }
 
   function reviewed(body: Draft, user: UserInfo, spec: AccessSpec): Draft {
@@ -139,7 +140,7 @@ export function createReviewHandlers({
 
   async function subjectAccessReview(body: Draft): Promise<Draft> {
     const { spec } = typed<SubjectAccessReview>(body);
-    refuse("SubjectAccessReview", [
+    refuse([
       ...specErrors(spec),
       ...subjectErrors(spec),
       ...selectorErrors(spec),
@@ -175,7 +176,7 @@ export function createReviewHandlers({
         ),
       );
     }
-    refuse("LocalSubjectAccessReview", errors);
+    refuse(errors);
     if (info.namespace !== namespace) {
       throw refusals.badRequest(`spec.resourceAttributes.namespace must match namespace: ${info.namespace}`);
     }
@@ -184,11 +185,7 @@ export function createReviewHandlers({
 
   async function selfSubjectAccessReview(body: Draft, { user }: RequestContext): Promise<Draft> {
     const { spec } = typed<SelfSubjectAccessReview>(body);
-    refuse("SelfSubjectAccessReview", [
-      ...specErrors(spec),
-      ...selectorErrors(spec),
-      ...metadataErrors(body, [], "must be empty"),
-    ]);
+    refuse([...specErrors(spec), ...selectorErrors(spec), ...metadataErrors(body, [], "must be empty")]);
     return reviewed(body, user, spec);
   }
 
@@ -196,9 +193,6 @@ export function createReviewHandlers({
     const namespace = typed<SelfSubjectRulesReview>(body).spec.namespace ?? "";
     if (namespace === "") throw refusals.badRequest("no namespace on request");
     const { rules, problems } = roleRules.rulesFor(user, namespace);
-    const all = isMaster(user)
-      ? [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }, { verbs: ["*"], nonResourceURLs: ["*"] }, ...rules]
-      : rules;
     const isNode = nodeOf(user) !== undefined;
     const errors = [...(isNode ? ["node authorizer does not support user rule resolution"] : []), ...problems];
     return {
@@ -207,7 +201,7 @@ export function createReviewHandlers({
       metadata: {},
       spec: {},
       status: untyped({
-        resourceRules: all
+        resourceRules: rules
           .filter(({ resources = [] }) => resources.length > 0)
           .map(({ verbs, apiGroups, resources, resourceNames }) => ({
             verbs,
@@ -215,7 +209,7 @@ export function createReviewHandlers({
             resources,
             ...(resourceNames === undefined ? {} : { resourceNames }),
           })),
-        nonResourceRules: all
+        nonResourceRules: rules
           .filter(({ nonResourceURLs = [] }) => nonResourceURLs.length > 0)
           .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
         incomplete: isNode,

@@ -117,7 +117,14 @@ export function roleEscalationCheck({
       roleRef.kind === "ClusterRole" ? "clusterroles" : roleRef.kind === "Role" ? "roles" : undefined;
     if (roleResource === undefined) return;
     if (may(user, "bind", roleResource, namespace, roleRef.name)) return;
-    refuseEscalation(user, namespace, roleRules.rulesOf(roleRef, namespace), refuse);
+    let rules: readonly PolicyRule[];
+    try {
+      rules = roleRules.rulesOf(roleRef, namespace);
+    } catch {
+      // Upstream's answer names the binding's resource with the role's name.
+      throw refusals.notFound({ group, resource: resource.resource }, roleRef.name);
+    }
+    refuseEscalation(user, namespace, rules, refuse);
   }
 
   return {
