@@ -20,10 +20,35 @@ export interface FieldError {
   readonly message: string;
 }
 
-/** How Go's `%#v` as `field.Error.ErrorBody` uses it writes a value. */
+const escapes: Readonly<Record<string, string>> = {
+  "\u0007": String.raw`\a`,
+  "\b": String.raw`\b`,
+  "\f": String.raw`\f`,
+  "\n": String.raw`\n`,
+  "\r": String.raw`\r`,
+  "\t": String.raw`\t`,
+  "\v": String.raw`\v`,
+  "\\": String.raw`\\`,
+  '"': String.raw`\"`,
+};
+
+function escaped(character: string): string {
+  const known = escapes[character];
+  if (known !== undefined) return known;
+  const code = character.codePointAt(0) ?? 0;
+  if (code < 0x80) return `\\x${code.toString(16).padStart(2, "0")}`;
+  if (code < 0x1_0000) return `\\u${code.toString(16).padStart(4, "0")}`;
+  return `\\U${code.toString(16).padStart(8, "0")}`;
+}
+
+/** Text in double quotes as Go's `%q` writes it. */
+export const goQuote = (text: string): string =>
+  `"${text.replaceAll(/["\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, escaped)}"`;
+
+/** How `field.Error.ErrorBody` writes a value. */
 function valueText(value: unknown): string {
   if (value === undefined || value === null) return "null";
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return goQuote(value);
   if (typeof value === "object") return JSON.stringify(value);
   return String(value);
 }

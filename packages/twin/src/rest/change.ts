@@ -192,6 +192,8 @@ export interface Change {
     read(parent: Draft): Draft;
     write(parent: Draft, view: Draft): void;
   };
+  /** Of the object that was sent, which must be that of the object that is there. */
+  readonly uid?: string;
   /** Server-side apply creates what is not there. */
   readonly forceAllowCreate?: boolean;
   /** Writes without the object's own validation of spec: the status, a view. */
@@ -232,11 +234,16 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
     if (!mayCreate || target.subresource !== "") throw refusals.notFound(subjectOf(kind), name);
     const object = await change.transform(undefined);
     if (textOf(metadataOf(object)["uid"]) !== "") throw uidConflict(target, textOf(metadataOf(object)["uid"]), "");
+    // A creation by name has no version to be held against.
+    delete metadataOf(object)["resourceVersion"];
     return createObject(core, { ...target, options: { ...target.options, kind: "CreateOptions" } }, object, (made) =>
       change.trackFields?.(made, undefined),
     );
   }
   const old = await readVersion(kind, version);
+  const found = textOf(metadataOf(old)["uid"]);
+  if (change.uid !== undefined && change.uid !== "" && change.uid !== found)
+    throw uidConflict(target, change.uid, found);
   const object = await change.transform(copyJson(old));
   dropDuplicateOwners(object, context, false);
   change.trackFields?.(object, copyJson(old));
@@ -255,10 +262,15 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
   checkRevision(target, admitted, old);
   ensureNamespace(admitted, kind, target.namespace);
   prepareUpdate(target, admitted, old);
+  const whole = validateMetadata(typed(admitted), metadataRules(kind));
+  const changed = validateMetadataUpdate(typed(admitted), typed(old), { custom: !kind.builtin });
+  // Upstream checks metadata for all kinds alike, and each kind's own validation does it once more: causes come twice.
   refuseInvalid(kind, textOf(metadataOf(admitted)["name"]), [
-    ...validateMetadata(typed(admitted), metadataRules(kind)),
-    ...validateMetadataUpdate(typed(admitted), typed(old), { custom: !kind.builtin }),
+    ...whole,
+    ...changed,
+    ...changed,
     ...updateErrors(target, change, admitted, old),
+    ...whole,
   ]);
   if (target.subresource === "") {
     for (const text of strategy.warnings?.(typed(admitted), typed(old), context) ?? []) context.warn(text);

@@ -1,4 +1,5 @@
 import { refusals, statusError } from "../machinery/status-error.ts";
+import { jsonProblem } from "../schema/json-syntax.ts";
 
 /** Where a list goes on: after a key, at a revision; -1 stands for "whatever is there now". */
 export interface Continuation {
@@ -17,12 +18,17 @@ export function encodeContinue({ revision, after }: Continuation): string {
 /** @throws StatusError 400 */
 export function decodeContinue(text: string): Continuation {
   const invalid = (reason: string): Error => refusals.badRequest(`invalid continue token: ${reason}`);
-  if (!/^[A-Za-z0-9_-]*$/.test(text)) throw invalid("continue key is not valid");
+  const illegal = /[^A-Za-z0-9_-]/.exec(text);
+  if (illegal !== null) {
+    throw invalid(`continue key is not valid: illegal base64 data at input byte ${illegal.index}`);
+  }
+  // As single bytes: Go's reader of JSON names a byte that is wrong.
+  const decoded = Buffer.from(text, "base64url").toString("latin1");
   let token: unknown;
   try {
-    token = JSON.parse(Buffer.from(text, "base64url").toString());
+    token = JSON.parse(Buffer.from(decoded, "latin1").toString());
   } catch {
-    throw invalid("continue key is not valid");
+    throw invalid(`continue key is not valid: ${jsonProblem(decoded) ?? "not JSON"}`);
   }
   const { v, rv, start } = (token ?? {}) as { v?: unknown; rv?: unknown; start?: unknown };
   if (v !== "meta.k8s.io/v1") {

@@ -34,11 +34,11 @@ export const subjectOf = (kind: Pick<ServedKind, "group" | "plural">): { group: 
   resource: kind.plural,
 });
 
-/** Subject of a 422, which names the kind. */
-export const kindSubject = (kind: Pick<ServedKind, "group" | "kind">): { group: string; resource: string } => ({
-  group: kind.group,
-  resource: kind.kind,
-});
+/** Subject of a 422, which names the kind under the group that it is stored in. */
+export function kindSubject(kind: Pick<ServedKind, "collection" | "kind">): { group: string; resource: string } {
+  const dot = kind.collection.indexOf(".");
+  return { group: dot < 0 ? "" : kind.collection.slice(dot + 1), resource: kind.kind };
+}
 
 export const apiVersionOf = (kind: { readonly group: string; readonly version: string }): string =>
   kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;

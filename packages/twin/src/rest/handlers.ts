@@ -135,6 +135,7 @@ export async function handleUpdate(request: ResourceCall): Promise<Reply> {
   const written = await updateObject(core, target, {
     transform: () => copyJson(sent),
     trackFields: tracker(request, context),
+    uid: textOf(metadataOf(sent)["uid"]),
   });
   return writtenReply(request, context, written, format);
 }
@@ -143,7 +144,9 @@ function checkName(object: Draft, info: RequestInfo): void {
   const metadata = metadataOf(object);
   const name = textOf(metadata["name"]);
   if (name === "") {
-    throw refusals.badRequest("name must be provided on the object");
+    throw refusals.badRequest(
+      `the name of the object (${info.name} based on URL) was undeterminable: name must be provided`,
+    );
   }
   if (name !== info.name) {
     throw refusals.badRequest(`the name of the object (${name}) does not match the name on the URL (${info.name})`);
@@ -236,6 +239,9 @@ function checkApplied(applied: Draft, kind: ServedKind, info: RequestInfo): void
     throw refusals.badRequest("metadata.managedFields must be nil");
   }
   const expected = apiVersionOf(kind);
+  if (textOf(applied["apiVersion"]) === "" && textOf(applied["kind"]) === "") {
+    throw refusals.badRequest("invalid object type: /, Kind=");
+  }
   if (applied["apiVersion"] !== expected) {
     throw refusals.badRequest(
       `Incorrect version specified in apply patch. Specified patch version: ${textOf(applied["apiVersion"])}, expected: ${expected}`,

@@ -10,6 +10,7 @@ import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import { refusals, statusError } from "../machinery/status-error.ts";
+import { jsonProblem } from "../schema/json-syntax.ts";
 
 export type PatchType = "json" | "merge" | "strategic" | "apply";
 
@@ -37,26 +38,24 @@ export function patchTypeOf(contentType: string, kind: ServedKind): PatchType {
 
 /** A patch's body as JSON. @throws StatusError 400, 413 */
 export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): unknown {
+  const text = bytes.toString();
+  const introduction = type === "strategic" ? "" : "error decoding patch: ";
   let patch: unknown;
   try {
-    patch = JSON.parse(bytes.toString());
+    patch = JSON.parse(text);
   } catch (error) {
-    throw refusals.badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`);
+    const problem = jsonProblem(text) ?? (error instanceof Error ? error.message : String(error));
+    throw refusals.badRequest(`${introduction}${problem}`);
   }
-  if (type === "json") {
-    if (!Array.isArray(patch)) {
-      throw refusals.badRequest(
-        `error decoding patch: json: cannot unmarshal ${goKind(patch)} into Go value of type []handlers.jsonPatchOp`,
-      );
-    }
-    if (patch.length > maximumOperations) {
-      throw refusals.tooLarge(
-        `Request entity too large: The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${patch.length}`,
-      );
-    }
-  } else if (!isDraft(patch)) {
+  const expected = type === "json" ? "[]handlers.jsonPatchOp" : "map[string]interface {}";
+  if (type === "json" ? !Array.isArray(patch) : !isDraft(patch)) {
     throw refusals.badRequest(
-      `error decoding patch: json: cannot unmarshal ${goKind(patch)} into Go value of type map[string]interface {}`,
+      `${introduction}json: cannot unmarshal ${goKind(patch)} into Go value of type ${expected}`,
+    );
+  }
+  if (Array.isArray(patch) && patch.length > maximumOperations) {
+    throw refusals.tooLarge(
+      `Request entity too large: The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${patch.length}`,
     );
   }
   return patch;

@@ -11,6 +11,7 @@ import { createReviewHandlers } from "../auth/reviews.ts";
 import { createRoleAggregation } from "../auth/role-aggregation.ts";
 import { createServiceAccountTokens } from "../auth/service-account-tokens.ts";
 import { createTokenSubresource } from "../auth/token-request.ts";
+import { createDiscovery } from "../discovery/discovery.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Call, Reply, RequestContext } from "../machinery/request.ts";
@@ -70,6 +71,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const authorize = createAuthorizer({ server: access });
   const identify = createTokenAuthenticator({ serviceAccountTokens: tokens });
   const authenticate = createAuthenticator({ tokens: identify });
+  const discovery = createDiscovery({ kinds: () => registry.all(), revision: () => registry.revision });
   const flowControl = createFlowControl({ server: access, clock });
   const aggregateRoles = createRoleAggregation(access);
 
@@ -113,7 +115,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     try {
       const decision = authorize(user, info);
       if (!decision.allowed) throw forbidden(user, info, decision.reason);
-      const reply = info.isResource ? await route(core, call, info, user) : (healthReply(call) ?? pageNotFound());
+      const reply = info.isResource
+        ? await route(core, call, info, user)
+        : (discovery.answer(call) ?? healthReply(call) ?? pageNotFound());
       return { ...reply, headers: { ...turn.headers, ...reply.headers } };
     } finally {
       turn.done();

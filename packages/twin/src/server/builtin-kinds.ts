@@ -1,4 +1,3 @@
-import { otherStrategies, otherSubresources } from "../kinds/other-kinds.ts";
 import type { Conversion, ServedKind, Strategy, Subresource } from "../machinery/kind.ts";
 import { builtinKinds } from "../schema/builtin-schemas.ts";
 import type { BuiltinKind } from "../schema/builtin-schemas.ts";
@@ -28,6 +27,27 @@ function subresourcesOf(kind: BuiltinKind, rules: KindRules): ReadonlyMap<string
     }),
   );
 }
+
+/** Kinds whose DELETE answers with the object (`ReturnDeletedObject` in pkg/registry). */
+const returnsDeletedObject: ReadonlySet<string> = new Set([
+  "/Namespace",
+  "/PersistentVolume",
+  "/PersistentVolumeClaim",
+  "/Pod",
+  "/PodTemplate",
+  "/ResourceQuota",
+  "/Service",
+  "/ServiceAccount",
+  "resource.k8s.io/DeviceClass",
+  "resource.k8s.io/ResourceClaim",
+  "resource.k8s.io/ResourceClaimTemplate",
+  "resource.k8s.io/ResourceSlice",
+  "storage.k8s.io/CSIDriver",
+  "storage.k8s.io/CSINode",
+  "storage.k8s.io/StorageClass",
+  "storage.k8s.io/VolumeAttachment",
+  "storage.k8s.io/VolumeAttributesClass",
+]);
 
 /** Every kind of kube-apiserver 1.36 with its structure, rules and columns. */
 export function assembleBuiltinKinds(rules: KindRules): readonly ServedKind[] {

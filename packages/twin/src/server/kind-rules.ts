@@ -1,8 +1,12 @@
-import { eventConversion } from "../kinds/core-event.ts";
-import { definitionStrategy } from "./custom-kinds.ts";
-import { otherStrategies, otherSubresources } from "../kinds/other-kinds.ts";
+import { certificateStrategies, certificateSubresources } from "../kinds/certificates.ts";
+import { flowcontrolStrategies } from "../kinds/flowcontrol.ts";
+import { otherConversions, otherStrategies, otherSubresources } from "../kinds/other-kinds.ts";
+import { workloadSubresources } from "../kinds/pod-subresources.ts";
+import { rbacStrategies } from "../kinds/rbac.ts";
+import { workloadConversions, workloadStrategies } from "../kinds/workloads.ts";
 import type { Subresource } from "../machinery/kind.ts";
 import type { KindRules } from "./builtin-kinds.ts";
+import { definitionStrategy } from "./custom-kinds.ts";
 
 type Handler = Omit<Subresource, "kind" | "schema" | "verbs">;
 
@@ -10,12 +14,19 @@ type Handler = Omit<Subresource, "kind" | "schema" | "verbs">;
 export function builtinRules(parts: { readonly tokenSubresource: Handler }): KindRules {
   return {
     strategies: {
+      ...workloadStrategies,
       ...otherStrategies,
+      ...rbacStrategies,
+      ...flowcontrolStrategies,
+      ...certificateStrategies,
       "apiextensions.k8s.io/CustomResourceDefinition": definitionStrategy,
     },
-    subresources: { ...otherSubresources, "/ServiceAccount": [parts.tokenSubresource] },
-    conversions: {
-      "events.k8s.io/v1/Event": { storageVersion: "v1", conversion: eventConversion },
+    subresources: {
+      ...workloadSubresources,
+      ...otherSubresources,
+      ...certificateSubresources,
+      "/ServiceAccount": [parts.tokenSubresource],
     },
+    conversions: { ...workloadConversions, ...otherConversions },
   };
 }
