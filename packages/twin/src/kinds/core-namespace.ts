@@ -1,5 +1,5 @@
 import { labelKeyProblems, type Namespace } from "@fleetwright/kube";
-import { typed, type Draft, type Mutable } from "../machinery/draft.ts";
+import { copyJson, typed, type Draft, type Mutable } from "../machinery/draft.ts";
 import { defineStrategy, type Subresource } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { labelName } from "./name-checks.ts";
@@ -69,7 +69,7 @@ export const namespaceStrategy = defineStrategy<Namespace>({
 export const finalizeSubresource: Omit<Subresource, "kind" | "schema" | "verbs"> = {
   name: "finalize",
   view: {
-    read: (parent) => parent,
+    read: (parent) => copyJson(parent),
     write(parent, view) {
       const { finalizers } = typed<Namespace>(view).spec ?? {};
       const spec: Draft = { ...(parent["spec"] as Draft | undefined) };
