@@ -78,14 +78,14 @@ function decodeYaml(bytes: Buffer, options: DecodeOptions): Decoded {
 function decodeText(text: string, doubled: readonly string[], bytes: Buffer, options: DecodeOptions): Decoded {
   const notJson = (problem: string): Error =>
     new DecodeFailure(`couldn't get version/kind; json parse error: ${problem}`);
+  const { fields, depth, unusualNumbers } = measureJson(text);
   let value: unknown;
   try {
-    value = parseJson(text);
+    value = parseJson(text, unusualNumbers);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw notJson(jsonProblem(text) ?? error.message);
   }
-  const { fields, depth } = measureJson(text);
   if (depth > maximumDepth) throw notJson(jsonProblem(text) ?? "exceeded max depth");
   const object = value ?? {};
   if (!isDraft(object)) {

@@ -6,8 +6,21 @@ export type Read<T> = { readonly value: T; readonly problem?: undefined } | { re
 
 const quantityProblem = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
+/** Texts are few and come again with every object. */
+const canonical = new Map<string, Read<string>>();
+const maximumRemembered = 4096;
+
 /** `resource.Quantity`: canonical. */
 export function readQuantity(text: string): Read<string> {
+  const known = canonical.get(text);
+  if (known !== undefined) return known;
+  const read = parseCanonical(text);
+  if (canonical.size >= maximumRemembered) canonical.clear();
+  if (text.length <= 32) canonical.set(text, read);
+  return read;
+}
+
+function parseCanonical(text: string): Read<string> {
   try {
     return { value: parseQuantity(text.trim()).toString() };
   } catch (error) {

@@ -8,14 +8,14 @@ export class WrittenNumber {
 
 const plain = /^-?(?:0|[1-9]\d{0,14})$/;
 
-const suspicious = /\d[.eE]\d|\d[eE][+-]\d|\d{16}|\\u[dD][89a-fA-F]|(?:^|[^\d"])-0/;
+const surrogate = /\\u[dD][89a-fA-F]/;
 
 /**
  * `JSON.parse` that keeps unusual numbers as they were written and replaces lone surrogates as Go does. Texts without
  * either, which is nearly all, take the fast way.
  */
-export function parseJson(text: string): unknown {
-  if (!suspicious.test(text)) return JSON.parse(text) as unknown;
+export function parseJson(text: string, unusualNumbers: boolean): unknown {
+  if (!unusualNumbers && !surrogate.test(text)) return JSON.parse(text) as unknown;
   return JSON.parse(text, function revive(this: unknown, key: string, value: unknown, context?: { source?: string }) {
     if (typeof value === "number") {
       const source = context?.source ?? String(value);

@@ -151,24 +151,46 @@ export function jsonProblem(text: string): string | undefined {
   }
 }
 
-/** How many fields the objects of a JSON text have, and how deep it goes. Cheap: one pass over valid JSON. */
-export function measureJson(text: string): { readonly fields: number; readonly depth: number } {
+export interface JsonMeasure {
+  /** Of all objects, doubled ones included. */
+  readonly fields: number;
+  readonly depth: number;
+  /** There are numbers that JavaScript would not keep as they are written. */
+  readonly unusualNumbers: boolean;
+}
+
+/** Most digits that a number keeps whatever they are. */
+const safeDigits = 15;
+
+/** Measures JSON in one cheap pass; of what is no JSON it says something too. */
+export function measureJson(text: string): JsonMeasure {
   let fields = 0;
   let depth = 0;
   let deepest = 0;
+  let digits = 0;
+  let unusualNumbers = false;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
+    if (code >= 0x30 && code <= 0x39) {
+      if (++digits > safeDigits) unusualNumbers = true;
+      continue;
+    }
     if (code === 0x22) {
       do {
         at = text.indexOf('"', at + 1);
-      } while (at > 0 && isEscaped(text, at));
+        if (at === -1) return { fields, depth: deepest, unusualNumbers };
+      } while (text.charCodeAt(at - 1) === 0x5c && isEscaped(text, at));
     } else if (code === 0x3a) fields++;
     else if (code === 0x7b || code === 0x5b) {
       depth++;
       if (depth > deepest) deepest = depth;
     } else if (code === 0x7d || code === 0x5d) depth--;
+    // A point, an exponent, or a sign before a nought.
+    else if (code === 0x2e || code === 0x45 || (code === 0x65 && digits > 0)) unusualNumbers = true;
+    else if (code === 0x2d && text.charCodeAt(at + 1) === 0x30) unusualNumbers = true;
+    digits = 0;
   }
-  return { fields, depth: deepest };
+  return { fields, depth: deepest, unusualNumbers };
 }
 
 function isEscaped(text: string, quote: number): boolean {

@@ -80,7 +80,7 @@ function readStruct(walk: Walk, struct: GoStruct, value: Readonly<Draft>): Draft
   if (++walk.nesting > maximumNesting) {
     throw new DecodeFailure(`json: ${struct.name} is nested more than ${maximumNesting} times`);
   }
-  const values: DraftValue[] = Array.from({ length: struct.fields.length });
+  const values: DraftValue[] = [];
   const { names, path } = walk;
   const outerStruct = walk.struct;
   const namesBefore = names.length;
@@ -252,7 +252,9 @@ function readMap(walk: Walk, element: GoType, values: Readonly<Draft>): Draft {
   const before = path.length;
   const out: Draft = {};
   // Go writes maps by key.
-  for (const key of Object.keys(values).toSorted(byCode)) {
+  const keys = Object.keys(values);
+  if (keys.length > 1) keys.sort(byCode);
+  for (const key of keys) {
     path.push(".", key);
     const item = readValue(walk, element, values[key]);
     path.length = before;
