@@ -139,5 +139,3 @@ const masked = (name: string, prefix: boolean): string =>
 export const subdomainName: NameProblems = (name, prefix) => dns1123SubdomainProblems(masked(name, prefix));
 /** Namespaces. */
 export const labelName: NameProblems = (name, prefix) => dns1123LabelProblems(masked(name, prefix));
-/** Services of old. */
-export const dns1035Name: NameProblems = (name, prefix) => dns1035LabelProblems(masked(name, prefix));

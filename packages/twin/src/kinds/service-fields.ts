@@ -4,7 +4,6 @@ import type { Mutable } from "../machinery/draft.ts";
 
 /** A Service on its way through a request. */
 export type ServiceDraft = Mutable<Service>;
-export type ServiceSpecDraft = NonNullable<ServiceDraft["spec"]>;
 export type ReadonlyService = Readonly<Service>;
 
 const nothing: Readonly<NonNullable<Service["spec"]>> = {};
