@@ -35,10 +35,10 @@ export function createSchemaSet(dialect: Dialect): SchemaSet {
       pending.push(target);
     }
     const $ref = `${prefixes[dialect]}${id}`;
-    if (dialect === "v2") return { $ref };
     const own = Object.fromEntries(
       Object.entries(schema).filter(([key, value]) => value !== target[key as keyof Schema]),
     );
+    if (dialect === "v2") return { ...withoutV3Words(own), $ref };
     // A property has a description of its own, which is why the real server writes it this way.
     return isProperty || Object.keys(own).length > 0 ? { allOf: [{ $ref }], ...own } : { $ref };
   }
@@ -54,6 +54,7 @@ export function createSchemaSet(dialect: Dialect): SchemaSet {
         Object.entries(properties).map(([name, child]) => [name, writeProperty(child)]),
       );
     }
+    if (dialect === "v3" && schema["x-kubernetes-embedded-resource"] === true) embed(out);
     if (items !== undefined) out["items"] = write(items);
     if (additionalProperties !== undefined) {
       out["additionalProperties"] =
@@ -67,6 +68,17 @@ export function createSchemaSet(dialect: Dialect): SchemaSet {
     } else if (oneOf !== undefined && rest.type === undefined) out["type"] = "string";
     if (dialect === "v2") loosen(schema, out);
     return out;
+  }
+
+  /** An object within an object has a kind, a version and metadata of its own. */
+  function embed(out: Record<string, unknown>): void {
+    out["required"] = ["kind", "apiVersion", ...((out["required"] as readonly string[] | undefined) ?? [])];
+    out["properties"] = {
+      ...(out["properties"] as object | undefined),
+      apiVersion: { type: "string" },
+      kind: { type: "string" },
+      metadata: { allOf: [reference(builtinSchemas().get(`${meta}ObjectMeta`) ?? {}) ?? {}] },
+    };
   }
 
   return {
