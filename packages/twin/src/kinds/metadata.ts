@@ -238,8 +238,8 @@ function managedFieldsErrors(object: KubeObject, parent: string): FieldError[] {
   return errors;
 }
 
-/** `ValidateFieldManager`: also of the query parameter. */
-export function fieldManagerErrors(manager: string, field: string): FieldError[] {
+/** `ValidateFieldManager`. */
+function fieldManagerErrors(manager: string, field: string): FieldError[] {
   const errors: FieldError[] = [];
   if (Buffer.byteLength(manager) > maxFieldManagerBytes) errors.push(fieldErrors.tooLong(field, maxFieldManagerBytes));
   let position = 0;
