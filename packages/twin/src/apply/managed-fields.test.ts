@@ -82,7 +82,8 @@ function owners(from: Draft): Record<string, unknown> {
     entries.map((entry) => {
       if (!isDraft(entry)) throw new Error("no entry");
       const { manager, operation, subresource, fieldsV1 } = entry;
-      return [[manager, operation, subresource].filter((part) => part !== undefined).join(" "), fieldsV1];
+      const parts = [manager, operation, subresource].filter((part) => typeof part === "string");
+      return [parts.join(" "), fieldsV1];
     }),
   );
 }

@@ -14,6 +14,8 @@ import { structuralSchema } from "./structural-schema.ts";
 
 type Definition = Mutable<CustomResourceDefinition>;
 
+const cleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
+
 /** The version that is stored now belongs to those of which objects may be stored. */
 function recordStorageVersion(definition: Definition): void {
   const stored = definition.spec.versions.find(({ storage }) => storage)?.name;
@@ -65,15 +67,17 @@ export const customResourceDefinitionStrategy = defineStrategy<CustomResourceDef
   prepareForCreate(definition) {
     delete definition.status;
     recordStorageVersion(definition);
-    // Upstream's finalizer controller adds it right after; nothing can come in between.
-    const finalizers = (definition.metadata.finalizers ??= []);
-    const name = "customresourcecleanup.apiextensions.k8s.io";
-    if (!finalizers.includes(name)) finalizers.push(name);
   },
   prepareForUpdate: recordStorageVersion,
   validate: definitionErrors,
   validateUpdate: definitionUpdateErrors,
   validateStatusUpdate: (definition) => definitionStatusErrors(definition),
+  // A definition goes after its objects: the first DELETE only marks it, and the finalizer holds it from then on.
+  isHeld: ({ metadata }) => metadata.deletionTimestamp === undefined,
+  markDeleting(definition) {
+    const finalizers = (definition.metadata.finalizers ??= []);
+    if (!finalizers.includes(cleanupFinalizer)) finalizers.push(cleanupFinalizer);
+  },
   warnings(definition, old) {
     const before = new Set(old === undefined ? [] : unknownFormats(old.spec));
     if (old !== undefined && jsonEqual(old.spec as unknown as Json, definition.spec as unknown as Json)) return [];

@@ -1,7 +1,9 @@
-import type {
-  CustomResourceDefinition,
-  CustomResourceDefinitionNames,
-  CustomResourceDefinitionVersion,
+import {
+  jsonEqual,
+  type CustomResourceDefinition,
+  type CustomResourceDefinitionNames,
+  type CustomResourceDefinitionVersion,
+  type Json,
 } from "@fleetwright/kube";
 import { dns1035LabelProblems, dns1123SubdomainProblems } from "../kinds/name-checks.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
@@ -79,8 +81,9 @@ function specErrors({ spec }: Readonly<CustomResourceDefinition>): FieldError[] 
       errors.push(fieldErrors.required(`spec.versions[${index}].schema.openAPIV3Schema`));
     }
   }
+  const shared = sharedParts(spec.versions);
   for (const [index, version] of spec.versions.entries()) {
-    errors.push(...versionErrors(version, `spec.versions[${index}]`));
+    errors.push(...versionErrors(version, `spec.versions[${index}]`, (part) => !shared.has(part)));
   }
   if (new Set(spec.versions.map(({ name }) => name)).size !== spec.versions.length) {
     errors.push(fieldErrors.invalid("spec.versions", spec.versions, "must contain unique version names"));
@@ -92,7 +95,14 @@ function specErrors({ spec }: Readonly<CustomResourceDefinition>): FieldError[] 
   for (const key of ["plural", "singular", "kind", "listKind"] as const) {
     if ((spec.names[key] ?? "") === "") errors.push(fieldErrors.required(`spec.names.${key}`));
   }
-  errors.push(...nameErrors(spec.names, "spec.names"), ...conversionErrors(spec.conversion));
+  const [first] = spec.versions;
+  const versionProblems = first === undefined ? [] : dns1035LabelProblems(first.name);
+  if (first !== undefined && versionProblems.length > 0) {
+    errors.push(fieldErrors.invalid("spec.version", first.name, versionProblems.join(",")));
+  }
+  errors.push(...nameErrors(spec.names, "spec.names"));
+  if (first !== undefined) errors.push(...partErrors(first, "spec", (part) => shared.has(part)));
+  errors.push(...conversionErrors(spec.conversion));
   return errors;
 }
 
@@ -141,19 +151,48 @@ function storedVersionErrors({ spec, status }: Readonly<CustomResourceDefinition
 
 const mostSelectableFields = 8;
 
-function versionErrors(version: CustomResourceDefinitionVersion, path: string): FieldError[] {
+const versionParts = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"] as const;
+type VersionPart = (typeof versionParts)[number];
+
+/** Upstream's internal form has what all versions have in common once, at the top, and reports it there. */
+function sharedParts(versions: readonly CustomResourceDefinitionVersion[]): ReadonlySet<VersionPart> {
+  const [first, ...rest] = versions;
+  const same = (part: VersionPart): boolean =>
+    first?.[part] !== undefined &&
+    rest.every((version) => jsonEqual((version[part] ?? null) as Json, (first[part] ?? null) as Json));
+  return new Set(versionParts.filter(same));
+}
+
+function partErrors(
+  version: CustomResourceDefinitionVersion,
+  path: string,
+  has: (part: VersionPart) => boolean,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const props = version.schema?.openAPIV3Schema;
+  if (has("schema") && props !== undefined) {
+    const hasStatus = version.subresources?.status !== undefined;
+    const parent = path === "spec" ? "spec.validation" : `${path}.schema`;
+    errors.push(...schemaErrors(props, `${parent}.openAPIV3Schema`, hasStatus));
+  }
+  if (has("subresources")) errors.push(...subresourceErrors(version, path));
+  if (has("additionalPrinterColumns")) errors.push(...columnErrors(version, path));
+  if (has("selectableFields")) errors.push(...selectableErrors(version, path));
+  return errors;
+}
+
+function versionErrors(
+  version: CustomResourceDefinitionVersion,
+  path: string,
+  has: (part: VersionPart) => boolean,
+): FieldError[] {
   const errors: FieldError[] = [];
   const nameProblems = dns1035LabelProblems(version.name);
   if (nameProblems.length > 0) errors.push(fieldErrors.invalid(`${path}.name`, version.name, nameProblems.join(",")));
   for (const problem of deprecationProblems(version)) {
     errors.push(fieldErrors.invalid(`${path}.deprecationWarning`, version.deprecationWarning, problem));
   }
-  const props = version.schema?.openAPIV3Schema;
-  if (props !== undefined) {
-    const hasStatus = version.subresources?.status !== undefined;
-    errors.push(...schemaErrors(props, `${path}.schema.openAPIV3Schema`, hasStatus));
-  }
-  errors.push(...subresourceErrors(version, path), ...columnErrors(version, path), ...selectableErrors(version, path));
+  errors.push(...partErrors(version, path, has));
   return errors;
 }
 

@@ -36,10 +36,17 @@ const goText = (value: DraftValue): string =>
 
 /** `unstructured.NestedInt64` and its errors. */
 function integerAt(object: Readonly<Draft>, path: string): { value: number | undefined; problem?: string } {
-  const value = valueAtPath(object, stepsOf(path));
+  const steps = stepsOf(path);
+  const dotted = `.${steps.join(".")}`;
+  for (let depth = 1; depth < steps.length; depth++) {
+    const container = valueAtPath(object, steps.slice(0, depth));
+    if (container === undefined || isDraft(container)) continue;
+    const text = `${goText(container)} is of the type ${goType(container)}`;
+    return { value: undefined, problem: `${dotted} accessor error: ${text}, expected map[string]interface{}` };
+  }
+  const value = valueAtPath(object, steps);
   if (value === undefined) return { value };
   if (typeof value === "number" && Number.isInteger(value)) return { value };
-  const dotted = `.${stepsOf(path).join(".")}`;
   const problem = `${dotted} accessor error: ${goText(value)} is of the type ${goType(value)}, expected int64`;
   return { value: undefined, problem };
 }

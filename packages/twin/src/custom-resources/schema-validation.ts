@@ -84,7 +84,9 @@ function defaultErrors(root: Schema, rootPath: string): FieldError[] {
           errors.push(fieldErrors.invalid(`${path}.default`, value, "must not have unknown fields"));
         }
       }
-      errors.push(...valueErrors(value, schema, `${path}.default`));
+      for (const error of valueErrors(value, schema)) {
+        errors.push({ ...error, field: `${path}.default${error.field === "" ? "" : `.${error.field}`}` });
+      }
     }
     if (schema.items !== undefined) walk(schema.items, `${path}.items`, insideMeta);
     const isResource = schema === root || schema["x-kubernetes-embedded-resource"] === true;

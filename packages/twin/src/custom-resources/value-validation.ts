@@ -82,7 +82,7 @@ function validateFresh(value: unknown, schema: Schema, place: Place): Result {
 const goTypeOf = (value: unknown): readonly [type: string, format: string] => {
   if (typeof value === "string") return ["string", ""];
   if (typeof value === "boolean") return ["boolean", ""];
-  if (typeof value === "number") return Number.isInteger(value) ? ["integer", "int64"] : ["number", "double"];
+  if (typeof value === "number") return Number.isInteger(value) ? ["integer", "int64"] : ["number", "float64"];
   return [Array.isArray(value) ? "array" : "object", ""];
 };
 
@@ -205,26 +205,33 @@ function numberErrors(value: number, schema: Schema, path: string): FieldError[]
   const { format, multipleOf, maximum, minimum } = schema;
   if (schema.type === "integer") {
     const limit = format === "int32" ? 2 ** 31 : 2 ** 63;
-    if (value >= limit || value < -limit) {
+    if (!Number.isInteger(value) || value >= limit || value < -limit) {
       const named = format === "int32" || format === "int64" ? `with format ${format}` : "(default format)";
       errors.push(pathless(`Checked value must be of type integer ${named} in ${path}`));
     }
   }
+  // Upstream compares integers with integers, and cuts off what the bound has behind the point.
+  const bound = (number: number): number => (Number.isInteger(value) ? Math.trunc(number) : number);
   if (multipleOf !== undefined) {
-    const ratio = multipleOf < 1 ? (1 / multipleOf) * value : value / multipleOf;
-    if (multipleOf <= 0) invalid(`factor MultipleOf declared for ${path} must be positive: ${multipleOf}`);
-    else if (Math.abs(ratio - Math.round(ratio)) > 1e-9) invalid(`should be a multiple of ${multipleOf}`);
+    const factor = bound(multipleOf);
+    const ratio = factor < 1 ? (1 / factor) * value : value / factor;
+    if (factor <= 0) {
+      const problem = `factor MultipleOf declared for ${path} must be positive: ${factor}`;
+      errors.push(fieldErrors.invalid(path, value, problem));
+    } else if (Math.abs(ratio - Math.round(ratio)) > 1e-9) invalid(`should be a multiple of ${factor}`);
   }
   if (maximum !== undefined) {
+    const limit = bound(maximum);
     const exclusive = schema.exclusiveMaximum === true;
-    if (exclusive ? value >= maximum : value > maximum) {
-      invalid(`should be less than ${exclusive ? "" : "or equal to "}${maximum}`);
+    if (exclusive ? value >= limit : value > limit) {
+      invalid(`should be less than ${exclusive ? "" : "or equal to "}${limit}`);
     }
   }
   if (minimum !== undefined) {
+    const limit = bound(minimum);
     const exclusive = schema.exclusiveMinimum === true;
-    if (exclusive ? value <= minimum : value < minimum) {
-      invalid(`should be greater than ${exclusive ? "" : "or equal to "}${minimum}`);
+    if (exclusive ? value <= limit : value < limit) {
+      invalid(`should be greater than ${exclusive ? "" : "or equal to "}${limit}`);
     }
   }
   return errors;
