@@ -57,6 +57,9 @@ export function decodeBody(bytes: Buffer, options: DecodeOptions): Decoded {
   }
 }
 
+/** Fewer than Go's 10,000: JSON.stringify runs out of stack at half of that. */
+const keptDepth = 2000;
+
 /** What is no object of any kind yet (`the object provided is unrecognized`). */
 const unrecognized = (bytes: Buffer, { kind }: DecodeOptions, problem: string): Error =>
   refusals.badRequest(
@@ -87,6 +90,7 @@ function decodeText(text: string, doubled: readonly string[], bytes: Buffer, opt
     throw notJson(jsonProblem(text) ?? error.message);
   }
   if (depth > maximumDepth) throw notJson(jsonProblem(text) ?? "exceeded max depth");
+  if (depth > keptDepth) throw notJson(`exceeded max depth: this server keeps ${keptDepth} levels`);
   const object = value ?? {};
   if (!isDraft(object)) {
     throw notJson(
