@@ -233,7 +233,7 @@ function rulesErrors(rules: HPAScalingRules | undefined, field: string): FieldEr
 }
 
 function autoscalerErrors(autoscaler: HorizontalPodAutoscaler, old?: HorizontalPodAutoscaler): FieldError[] {
-  const { minReplicas, maxReplicas = 0, scaleTargetRef, metrics = [], behavior } = autoscaler.spec;
+  const { minReplicas, maxReplicas, scaleTargetRef, metrics = [], behavior } = autoscaler.spec;
   const errors: FieldError[] = [];
   const fewest = old?.spec.minReplicas === 0 ? 0 : 1;
   if (minReplicas !== undefined && minReplicas < fewest) {

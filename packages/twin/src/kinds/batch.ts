@@ -135,7 +135,7 @@ function templateUpdateErrors(job: Job, old: Job): FieldError[] {
 
 function jobUpdateErrors(job: Job, old: Job): FieldError[] {
   const errors = jobErrors(job);
-  const { spec = undefined } = job;
+  const { spec } = job;
   const before = old.spec;
   if (!spec || !before) return errors;
   if (spec.completionMode !== "Indexed" || spec.completions === undefined || before.completions === undefined) {

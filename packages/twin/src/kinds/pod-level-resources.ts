@@ -1,4 +1,4 @@
-import { parseQuantity, Quantity, type Container, type PodSpec } from "@fleetwright/kube";
+import { parseQuantity, type Container, type PodSpec, type Quantity } from "@fleetwright/kube";
 import type { Mutable } from "../machinery/draft.ts";
 
 /** Amounts of resources by name. */

@@ -42,6 +42,6 @@ export const selectorScale = scaleView((selector) => scaleSelectorText(selector)
 export const labelsScale = scaleView((labels) =>
   Object.entries(labels)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => `${key}=${String(value)}`)
+    .map(([key, value]) => `${key}=${typeof value === "string" ? value : ""}`)
     .join(","),
 );
