@@ -1,5 +1,6 @@
 import type { CustomResourceColumnDefinition, CustomResourceDefinition } from "@fleetwright/kube";
 import type { ServedKind, Subresource, TableColumn, Verb } from "../machinery/kind.ts";
+import { pruneUnknownFields } from "./prune.ts";
 import { conversionOf, type CallConversionWebhook } from "./conversion.ts";
 import { scaleSubresource } from "./scale.ts";
 import { customResourceStrategy } from "./strategy.ts";
@@ -45,6 +46,10 @@ export function compileDefinition(definition: CustomResourceDefinition, hooks: D
         categories: names.categories ?? [],
         verbs,
         schema,
+        prune: (object) => pruneUnknownFields(object, structural),
+        ...(version.deprecated === true
+          ? { deprecation: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated` }
+          : {}),
         strategy: customResourceStrategy(version, structural),
         subresources,
         columns: hooks.columns?.(version.additionalPrinterColumns) ?? [],

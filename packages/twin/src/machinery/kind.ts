@@ -24,6 +24,10 @@ export interface ServedKind {
   readonly columns: readonly TableColumn[];
   /** The version whose form is stored, and how objects get there and back; absent where this version is stored. */
   readonly conversion?: Conversion;
+  /** Takes away what the structure of a custom resource does not know and names it (`spec.foo`), for `fieldValidation`. */
+  readonly prune?: (object: Draft) => readonly string[];
+  /** The warning that every request about it gets. */
+  readonly deprecation?: string;
   /** Where it is stored: `pods`, `deployments.apps`. Versions of a kind, and aliases (`events`), share one. */
   readonly collection: string;
   /** Built-in kinds' list items come without `apiVersion` and `kind`, and only they take strategic merge patches. */
@@ -90,6 +94,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   readonly watchIndexField?: string;
   /** DELETE answers with the object instead of a Status (`ReturnDeletedObject`). @default false */
   readonly returnsDeletedObject?: boolean;
+  /** Texts for `Warning` headers of a DELETE that says nothing about dependents. */
+  readonly deleteWarnings?: readonly string[];
   /** What DELETE does without a word about dependents. @default "background" */
   readonly defaultPropagation?: "background" | "orphan" | "unsupported";
   /** Seconds after which a stored object goes by itself (events). */

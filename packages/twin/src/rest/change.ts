@@ -4,11 +4,12 @@ import { validateMetadata, validateMetadataUpdate } from "../kinds/metadata.ts";
 import type { MetadataRules } from "../kinds/metadata.ts";
 import type { AdmissionAttributes } from "../machinery/admission.ts";
 import { copyJson, isDraft, typed } from "../machinery/draft.ts";
-import type { Draft } from "../machinery/draft.ts";
+import type { Draft, DraftValue } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { RequestContext } from "../machinery/request.ts";
 import { refusals, statusError } from "../machinery/status-error.ts";
 import type { FieldError } from "../machinery/status-error.ts";
+import { decodeValue } from "../schema/decode.ts";
 import { WriteConflict } from "../storage/store.ts";
 import type { Version } from "../storage/store.ts";
 import { admit, settle, validate } from "./admission-chain.ts";
@@ -104,6 +105,30 @@ function store(core: Core, target: Target, stored: Draft, expected: number): Ver
   });
 }
 
+const emptyStatuses = new WeakMap<ServedKind, DraftValue>();
+
+/** What Go writes for a status that nobody has set: `{}`, `{"replicas":0}`, or nothing. */
+function emptyStatus(kind: ServedKind): DraftValue {
+  if (!emptyStatuses.has(kind)) {
+    const { object } = decodeValue(
+      { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: {} },
+      {
+        schema: kind.schema,
+        kind: { group: kind.group, version: kind.version, kind: kind.kind },
+        fieldValidation: "Ignore",
+        builtin: kind.builtin,
+      },
+    );
+    emptyStatuses.set(kind, object["status"]);
+  }
+  return copyJson(emptyStatuses.get(kind));
+}
+
+function setStatus(object: Draft, status: DraftValue): void {
+  if (status === undefined) delete object["status"];
+  else object["status"] = status;
+}
+
 /** What follows a decided creation: names, strategy, validation, validating admission, storage. */
 async function finishCreate(core: Core, target: Target, object: Draft): Promise<Written> {
   const { kind, context } = target;
@@ -111,7 +136,7 @@ async function finishCreate(core: Core, target: Target, object: Draft): Promise<
   fillSystemFields(object, core.random, context.nowMs);
   ensureNamespace(object, kind, target.namespace);
   const metadata = metadataOf(object);
-  if (strategy.hasStatus === true) delete object["status"];
+  if (strategy.hasStatus === true && strategy.keepsStatusAtCreation !== true) setStatus(object, emptyStatus(kind));
   if (strategy.hasGeneration === true) metadata["generation"] = 1;
   strategy.prepareForCreate?.(typed(object), context);
   const name = textOf(metadata["name"]);
@@ -357,8 +382,7 @@ function prepareUpdate(target: Target, object: Draft, old: Draft): void {
   carry("generation");
   if (subresource === "") {
     if (strategy.hasStatus === true) {
-      if (old["status"] === undefined) delete object["status"];
-      else object["status"] = copyJson(old["status"]);
+      setStatus(object, copyJson(old["status"]));
     }
     strategy.prepareForUpdate?.(typed(object), typed(old), context);
   } else if (subresource === "status") {

@@ -1,5 +1,4 @@
 import type { GroupVersionKind } from "@fleetwright/kube";
-import { pruneUnknownFields } from "../custom-resources/prune.ts";
 import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { RequestContext } from "../machinery/request.ts";
@@ -11,10 +10,13 @@ import type { Decoded, FieldValidation } from "../schema/decode.ts";
 import { yamlToJson } from "../schema/yaml-body.ts";
 
 /** What a body must be. */
-export type Form = GroupVersionKind & { readonly schema: Schema; readonly builtin: boolean };
+export type Form = GroupVersionKind & {
+  readonly schema: Schema;
+  readonly builtin: boolean;
+  readonly prune?: (object: Draft) => readonly string[];
+};
 
-const prunerOf = (form: Form) =>
-  form.builtin ? {} : { prune: (object: Draft): readonly string[] => pruneUnknownFields(object, form.schema) };
+const prunerOf = ({ prune }: Form): Pick<Form, "prune"> => (prune === undefined ? {} : { prune });
 
 const gvkOf = ({ group, version, kind }: Form): GroupVersionKind => ({ group, version, kind });
 

@@ -257,6 +257,9 @@ export async function handleDelete(request: ResourceCall): Promise<Reply> {
   const options = deleteOptions(call.query, body);
   const context = contextOf(request, { dryRun: options.dryRun, fieldManager: "" });
   const target = targetOf(request, context, options.object);
+  if (options.propagationPolicy === undefined && options.orphanDependents === undefined) {
+    for (const text of kind.strategy.deleteWarnings ?? []) context.warn(text);
+  }
   const { object, gone } = await deleteObject(core, target, options);
   await core.store.durable(core.store.revision);
   const status = !gone && options.orphanDependents === false ? 202 : 200;

@@ -77,7 +77,19 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
     name = nameOfSelector(query.get("fieldSelector"));
   } else if (name === "" && verb === "watch") name = nameOfSelector(query.get("fieldSelector"));
   else if (name === "" && verb === "delete") verb = "deletecollection";
-  return { isResource: true, path, verb, group, version, namespace, resource, subresource, name };
+  const fieldSelector = query.get("fieldSelector");
+  return {
+    isResource: true,
+    path,
+    verb,
+    group,
+    version,
+    namespace,
+    resource,
+    subresource,
+    name,
+    ...(fieldSelector === null ? {} : { fieldSelector }),
+  };
 }
 
 /** What the path has after the subresource: `/pods/a/proxy/some/path`. */

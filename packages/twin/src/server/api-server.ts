@@ -1,6 +1,10 @@
 import { createPrivateKey } from "node:crypto";
 import { ClusterRoles } from "@fleetwright/kube";
 import type { Clock, Logger, Random } from "@fleetwright/kube";
+import { callWebhook } from "../admission/webhook-client.ts";
+import type { WebhookAddress } from "../admission/webhook-client.ts";
+import { mutatingWebhookPlugin, validatingWebhookPlugin } from "../admission/webhooks.ts";
+import { createServiceResolver } from "./service-address.ts";
 import { defaultPlugins } from "../admission/default-plugins.ts";
 import { createAuthenticator, createTokenAuthenticator } from "../auth/authenticator.ts";
 import { bootstrapObjects } from "../auth/bootstrap.ts";
@@ -14,8 +18,10 @@ import { createTokenSubresource } from "../auth/token-request.ts";
 import { createDiscovery } from "../discovery/discovery.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
-import type { Call, Reply, RequestContext } from "../machinery/request.ts";
+import type { Call, Reply, RequestContext, RequestInfo } from "../machinery/request.ts";
+import { StatusError } from "../machinery/status-error.ts";
 import { createServerAccess } from "../rest/access.ts";
+import { warningHeaders } from "../rest/context.ts";
 import { textOf } from "../rest/core.ts";
 import type { Core } from "../rest/core.ts";
 import { uid } from "../rest/names.ts";
@@ -68,6 +74,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   );
   const parts = { store, registry, clock, random, logger };
   const access = createServerAccess({ ...parts, objects }, coreNow);
+  const resolveService = createServiceResolver(objects);
   const authorize = createAuthorizer({ server: access });
   const identify = createTokenAuthenticator({ serviceAccountTokens: tokens });
   const authenticate = createAuthenticator({ tokens: identify });
@@ -79,7 +86,17 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     access,
     registry,
     logger,
-    hooks: { columns: columnsOfPrinterColumns, newUid: () => uid(random) },
+    hooks: {
+      columns: columnsOfPrinterColumns,
+      newUid: () => uid(random),
+      callWebhook: (clientConfig, review, timeoutSeconds) =>
+        callWebhook(clientConfig as WebhookAddress, review, {
+          timeoutSeconds,
+          signal: new AbortController().signal,
+          resolveService,
+          clock,
+        }),
+    },
     context: () => serverContext(clock.now()),
   });
 
@@ -95,7 +112,12 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...parts,
     access,
     authorize,
-    plugins: defaultPlugins({ server: access, authorize }),
+    plugins: defaultPlugins({
+      server: access,
+      authorize,
+      mutatingAdmissionWebhook: mutatingWebhookPlugin({ server: access, authorize, resolveService }),
+      validatingAdmissionWebhook: validatingWebhookPlugin({ server: access, authorize, resolveService }),
+    }),
     reviews: createReviewHandlers({ server: access, authorize, tokens: identify }),
     afterWrite,
   };
@@ -108,8 +130,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
 
   customKinds.load();
 
-  async function answer(call: Call): Promise<Reply> {
-    const info = requestInfoOf(call.method, call.path, call.query);
+  function failed(error: unknown, call: Call): Reply {
+    if (!(error instanceof StatusError) && !call.signal.aborted) {
+      logger.error({ error, method: call.method, path: call.path }, "a request failed by a defect of the server");
+    }
+    return errorReply(error);
+  }
+
+  async function answer(call: Call, info: RequestInfo): Promise<Reply> {
     const user = impersonate(await authenticate(call), call.headers, info, authorize);
     const turn = await flowControl.begin(user, info, call.signal);
     try {
@@ -126,13 +154,24 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
 
   return {
     async handle(call) {
-      try {
-        return await answer(call);
-      } catch (error) {
-        return errorReply(error);
-      }
+      const info = requestInfoOf(call.method, call.path, call.query);
+      const kind = info.isResource ? registry.find(info.group, info.version, info.resource) : undefined;
+      const reply = await answer(call, info).catch((error: unknown) => failed(error, call));
+      return kind?.deprecation === undefined || isUnserved(reply) ? reply : warned(reply, kind.deprecation);
     },
   };
+}
+
+/** The path or its method is nobody's: what the router itself answers. */
+const isUnserved = ({ status, body }: Reply): boolean =>
+  status === 405 || (status === 404 && typeof body === "string" && body.includes('"details":{}'));
+
+/** The warning comes before those of the request itself. */
+function warned(reply: Reply, text: string): Reply {
+  const { warning: [first] = [] } = warningHeaders(new Set([text]));
+  const others = reply.headers["warning"];
+  const all = [first ?? "", ...(others === undefined ? [] : typeof others === "string" ? [others] : others)];
+  return { ...reply, headers: { ...reply.headers, warning: all } };
 }
 
 const nameOf = (object: Readonly<Draft>): string => textOf((object["metadata"] as Draft | undefined)?.["name"]);

@@ -28,6 +28,12 @@ function subresourcesOf(kind: BuiltinKind, rules: KindRules): ReadonlyMap<string
   );
 }
 
+/** Warnings that every request about a kind gets (`APILifecycleDeprecated` and its replacement). */
+const deprecations: Readonly<Record<string, string>> = {
+  "/v1/ComponentStatus": "v1 ComponentStatus is deprecated in v1.19+",
+  "/v1/Endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+};
+
 /** Kinds whose DELETE answers with the object (`ReturnDeletedObject` in pkg/registry). */
 const returnsDeletedObject: ReadonlySet<string> = new Set([
   "/Namespace",
@@ -59,13 +65,17 @@ export function assembleBuiltinKinds(rules: KindRules): readonly ServedKind[] {
     const converted = rules.conversions[versioned];
     return {
       ...kind,
-      strategy:
-        subresources.has("status") && written.hasStatus === undefined ? { ...written, hasStatus: true } : written,
+      strategy: {
+        ...written,
+        ...(returnsDeletedObject.has(id) ? { returnsDeletedObject: true } : {}),
+        ...(subresources.has("status") && written.hasStatus === undefined ? { hasStatus: true } : {}),
+      },
       subresources,
       columns: columnsOf(kind.group, kind.kind),
       collection: collectionOf(kind),
       builtin: true,
       storageVersion: converted?.storageVersion ?? kind.version,
+      ...(Object.hasOwn(deprecations, versioned) ? { deprecation: deprecations[versioned] ?? "" } : {}),
       ...(converted === undefined ? {} : { conversion: converted.conversion }),
     };
   });

@@ -38,10 +38,8 @@ function setCondition(definition: Definition, condition: Omit<Condition, "lastTr
 export const definitionStrategy: Strategy = {
   ...customResourceDefinitionStrategy,
   ...defineStrategy<CustomResourceDefinition>({
-    isHeld: ({ metadata }) => metadata.deletionTimestamp === undefined,
-    markDeleting(definition, { nowMs }) {
-      const finalizers = (definition.metadata.finalizers ??= []);
-      if (!finalizers.includes(cleanupFinalizer)) finalizers.push(cleanupFinalizer);
+    markDeleting(definition, context) {
+      customResourceDefinitionStrategy.markDeleting?.(definition as never, context);
       setCondition(
         definition,
         {
@@ -50,7 +48,7 @@ export const definitionStrategy: Strategy = {
           reason: "InstanceDeletionPending",
           message: "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
         },
-        nowMs,
+        context.nowMs,
       );
     },
   }),
