@@ -1,0 +1,109 @@
+/**
+ * `npm run upstream [-- --specs FILE] [--kubeconfig FILE] [--server twin|real] [--all]`: runs specs of upstream's own
+ * end-to-end suite by their exact names, by default those that need nothing but an API server, against the twin. The last
+ * line is `{"upstream":{"passed":…,"failed":…}}`.
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { startRealServer, startTwinServer } from "../test/conformance/api/servers.ts";
+import { bringTestProgram, buildProblem, findTestProgram, upstreamPrograms } from "./kubernetes/go-build.ts";
+import { focusOf, needsOnlyApiServer, outcomeOf, parseSpecNames } from "./upstream-specs.ts";
+import type { SpecOutcome, SpecReport } from "./upstream-specs.ts";
+
+const { values } = parseArgs({
+  options: {
+    specs: { type: "string" },
+    kubeconfig: { type: "string" },
+    server: { type: "string", default: "twin" },
+    all: { type: "boolean", default: false },
+    procs: { type: "string", default: "2" },
+  },
+});
+const say = (text: string): void => console.log(`upstream: ${text}`);
+const beside = fileURLToPath(new URL("../../shared/fixtures/kubernetes-1.36/upstream-specs.txt", import.meta.url));
+const specsPath = values.specs ?? process.env["FLEETWRIGHT_UPSTREAM_SPECS"] ?? beside;
+
+/** Says that nothing was run and why: not a failure, but never silent. */
+function skip(reason: string): void {
+  say(`SKIPPED: ${reason}`);
+  console.log(JSON.stringify({ upstream: { passed: 0, failed: 0, skipped: true } }));
+}
+
+async function run(kubeconfig: string, names: readonly string[]): Promise<SpecOutcome> {
+  const ginkgo = await bringTestProgram(upstreamPrograms.ginkgo, say);
+  const suite = await bringTestProgram(upstreamPrograms.suite, say);
+  const folder = await mkdtemp(join(tmpdir(), "upstream-"));
+  try {
+    const report = join(folder, "report.json");
+    await runGinkgo(ginkgo, folder, [
+      `-procs=${values.procs}`,
+      "-timeout=30m",
+      "--keep-going",
+      "--no-color",
+      "--succinct",
+      `--output-dir=${folder}`,
+      "--json-report=report.json",
+      `-focus=${focusOf(names)}`,
+      suite,
+      "--",
+      `--kubeconfig=${kubeconfig}`,
+      "--kube-api-content-type=application/json",
+      "--provider=skeleton",
+      "--num-nodes=0",
+      "--allowed-not-ready-nodes=-1",
+      "--minStartupPods=0",
+      "--disable-log-dump",
+    ]);
+    if (!existsSync(report)) throw new Error("ginkgo wrote no report (its messages are above)");
+    const suites = JSON.parse(await readFile(report, "utf8")) as readonly {
+      readonly SpecReports: readonly SpecReport[];
+    }[];
+    return outcomeOf(
+      names,
+      suites.flatMap(({ SpecReports }) => SpecReports ?? []),
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Its exit code says whether specs failed: the report does so by name. */
+function runGinkgo(program: string, directory: string, args: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: directory, stdio: ["ignore", "inherit", "inherit"] });
+    child.once("error", reject);
+    child.once("close", () => resolve());
+  });
+}
+
+async function main(): Promise<void> {
+  if (!existsSync(specsPath)) return skip(`no list of specs at ${specsPath} (--specs or FLEETWRIGHT_UPSTREAM_SPECS)`);
+  const listed = parseSpecNames(await readFile(specsPath, "utf8"));
+  const names = values.all ? listed : listed.filter(needsOnlyApiServer);
+  for (const program of Object.values(upstreamPrograms)) {
+    if ((await findTestProgram(program)) !== undefined) continue;
+    const problem = await buildProblem(program);
+    if (problem !== undefined) return skip(problem);
+  }
+  const server =
+    values.kubeconfig === undefined
+      ? await (values.server === "real" ? startRealServer() : startTwinServer())
+      : undefined;
+  try {
+    say(`${names.length} of the ${listed.length} specs in ${specsPath}`);
+    const { passed, failed, missing } = await run(values.kubeconfig ?? server?.kubeconfigPath ?? "", names);
+    for (const { name, message } of failed) say(`FAILED ${name}\n  ${message.split("\n").slice(0, 6).join("\n  ")}`);
+    for (const name of missing) say(`NOT RUN ${name}`);
+    if (failed.length + missing.length > 0) process.exitCode = 1;
+    console.log(JSON.stringify({ upstream: { passed: passed.length, failed: failed.length + missing.length } }));
+  } finally {
+    await server?.stop();
+  }
+}
+
+await main();
