@@ -66,3 +66,11 @@ bench-quota: $(STAMP) kubernetes bundle ## The quota storm, beside in-tree Resou
 .PHONY: bench-kube
 bench-kube: $(STAMP) kubernetes ## 100,000 pods listed and kept, beside @kubernetes/client-node
 	@$(NPM) run bench:kube -- $(ARGS)
+
+.PHONY: conformance
+conformance: $(STAMP) kubernetes ## The recordings and the twin, held against the real server
+	@$(NPM) run conformance -- $(ARGS)
+
+.PHONY: upstream
+upstream: $(STAMP) kubernetes ## Upstream's end-to-end specs, against the twin (builds the suite once)
+	@$(NPM) run upstream -- $(ARGS)
