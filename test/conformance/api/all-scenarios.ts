@@ -4,6 +4,8 @@ import { admissionScenarios } from "./scenarios/admission.ts";
 import { applyScenarios } from "./scenarios/apply.ts";
 import { crdScenarios } from "./scenarios/crds.ts";
 import { deleteScenarios, podScenarios } from "./scenarios/deletes.ts";
+import { discoveryScenarios } from "./scenarios/discovery.ts";
+import { kubectlScenarios } from "./scenarios/kubectl.ts";
 import { mechanicalScenarios } from "./scenarios/kinds-mechanical.ts";
 import { listScenarios } from "./scenarios/lists.ts";
 import { badRequestScenarios } from "./scenarios/requests-bad.ts";
@@ -12,6 +14,8 @@ import { writeScenarios } from "./scenarios/writes.ts";
 
 /** Every scenario, in the order in which they are played: what a server lists of itself comes before what is added to it. */
 export const allScenarios: readonly Scenario[] = [
+  ...discoveryScenarios,
+  ...kubectlScenarios,
   ...listScenarios,
   ...watchScenarios,
   ...writeScenarios,

@@ -197,7 +197,7 @@ export const badRequestScenarios = [
     "parameters that cannot be read": async (session) => {
       for (const parameters of [
         "limit=x",
-        "watch=maybe",
+
         "timeoutSeconds=-1",
         "allowWatchBookmarks=x",
         "pretty=maybe",
