@@ -269,6 +269,7 @@ class RunningControlPlane implements ControlPlane {
     const kubeconfigPath = await this.#componentKubeconfig("kube-controller-manager", files.controllerManager);
     const component = await this.#launch("kube-controller-manager", {
       ...controllerManagerFlags(files, kubeconfigPath),
+      ...this.#contentType(),
       ...this.#options.controllerManagerFlags,
     });
     // Pods are refused until their namespace has a service account: its first one shows that the controllers run.
@@ -281,6 +282,11 @@ class RunningControlPlane implements ControlPlane {
   async #startScheduler(files: ControlPlaneFiles): Promise<void> {
     const kubeconfigPath = await this.#componentKubeconfig("kube-scheduler", files.scheduler);
     await this.#launch("kube-scheduler", { ...schedulerFlags(kubeconfigPath), ...this.#options.schedulerFlags });
+  }
+
+  /** A server of our own speaks JSON. */
+  #contentType(): Flags {
+    return this.#options.server === undefined ? {} : { "kube-api-content-type": "application/json" };
   }
 
   async #componentKubeconfig(name: string, credentials: KeyPair): Promise<string> {
