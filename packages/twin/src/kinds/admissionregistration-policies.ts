@@ -13,7 +13,7 @@ import { compileVariables } from "../admission/policy-validating.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { matchConditionErrors, matchResourcesErrors, supported } from "./admissionregistration-rules.ts";
 import { dns1035LabelProblems, dns1123SubdomainProblems, pathSegmentProblems } from "./name-checks.ts";
-import { invalidFor, labelSelectorErrors, qualifiedNameErrors } from "./value-checks.ts";
+import { invalidFor, labelSelectorErrors, qualifiedNameErrors, textOf } from "./value-checks.ts";
 
 const failurePolicies = ["Fail", "Ignore"];
 const reservedNames = new Set(
@@ -66,7 +66,8 @@ function variableErrors(
   scope: ExpressionScope,
 ): { readonly errors: readonly FieldError[]; readonly scope: ExpressionScope } {
   const { compiled, types } = compileVariables(variables, scope);
-  const errors = variables.flatMap(({ name = "", expression = "" }, at) => {
+  const errors = variables.flatMap((variable, at) => {
+    const [name, expression] = [textOf(variable.name), textOf(variable.expression)];
     const field = `spec.variables[${at}]`;
     const own: FieldError[] = [];
     if (name.trim() === "") own.push(fieldErrors.required(`${field}.name`, "name is not specified"));
@@ -163,7 +164,8 @@ export function validatingPolicyErrors(
 }
 
 function mutationErrors(mutation: Mutation, field: string, scope: ExpressionScope): readonly FieldError[] {
-  const { patchType = "", jsonPatch, applyConfiguration } = mutation;
+  const { jsonPatch, applyConfiguration } = mutation;
+  const patchType = textOf(mutation.patchType);
   if (patchType === "") return [fieldErrors.required(`${field}.patchType`)];
   if (patchType !== "JSONPatch" && patchType !== "ApplyConfiguration") {
     return supported(`${field}.patchType`, patchType, ["ApplyConfiguration", "JSONPatch"]);

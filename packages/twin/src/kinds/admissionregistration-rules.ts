@@ -227,7 +227,8 @@ export function webhookErrors(
   const unique = (list: readonly Webhook[]) => new Set(list.map(({ name }) => name)).size === list.length;
   const wantNames = old === undefined || unique(old);
   const wantKnown =
-    old === undefined || old.every(({ admissionReviewVersions: list = [] }) => list.length === 0 || accepted(list));
+    old === undefined ||
+    old.every(({ admissionReviewVersions: list }) => !Array.isArray(list) || list.length === 0 || accepted(list));
   const sideEffects =
     old === undefined || old.every((hook) => withoutSideEffects.includes(hook.sideEffects))
       ? withoutSideEffects

@@ -51,9 +51,9 @@ const reservedName = ({ metadata }: { readonly metadata: { readonly name?: strin
 
 const common = { hasGeneration: true, allowUnconditionalUpdate: false, warnings: reservedName } as const;
 
-/** pkg/registry/admissionregistration, by kind. */
+/** pkg/registry/admissionregistration, by `group/Kind`. */
 export const admissionregistrationStrategies: Readonly<Record<string, Strategy>> = {
-  MutatingWebhookConfiguration: defineStrategy<MutatingWebhookConfiguration>({
+  "admissionregistration.k8s.io/MutatingWebhookConfiguration": defineStrategy<MutatingWebhookConfiguration>({
     ...common,
     defaults({ webhooks }) {
       defaultWebhooks(webhooks);
@@ -62,13 +62,13 @@ export const admissionregistrationStrategies: Readonly<Record<string, Strategy>>
     validate: ({ webhooks = [] }) => webhookErrors(webhooks, undefined),
     validateUpdate: ({ webhooks = [] }, { webhooks: old = [] }) => webhookErrors(webhooks, old),
   }),
-  ValidatingWebhookConfiguration: defineStrategy<ValidatingWebhookConfiguration>({
+  "admissionregistration.k8s.io/ValidatingWebhookConfiguration": defineStrategy<ValidatingWebhookConfiguration>({
     ...common,
     defaults: ({ webhooks }) => defaultWebhooks(webhooks),
     validate: ({ webhooks = [] }) => webhookErrors(webhooks, undefined),
     validateUpdate: ({ webhooks = [] }, { webhooks: old = [] }) => webhookErrors(webhooks, old),
   }),
-  ValidatingAdmissionPolicy: defineStrategy<ValidatingAdmissionPolicy>({
+  "admissionregistration.k8s.io/ValidatingAdmissionPolicy": defineStrategy<ValidatingAdmissionPolicy>({
     ...common,
     hasStatus: true,
     defaults({ spec }) {
@@ -80,12 +80,12 @@ export const admissionregistrationStrategies: Readonly<Record<string, Strategy>>
     validateUpdate: validatingPolicyErrors,
     validateStatusUpdate: () => [],
   }),
-  ValidatingAdmissionPolicyBinding: defineStrategy<ValidatingAdmissionPolicyBinding>({
+  "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding": defineStrategy<ValidatingAdmissionPolicyBinding>({
     ...common,
     defaults: ({ spec }) => defaultMatch(spec?.matchResources),
     validate: validatingBindingErrors,
   }),
-  MutatingAdmissionPolicy: defineStrategy<MutatingAdmissionPolicy>({
+  "admissionregistration.k8s.io/MutatingAdmissionPolicy": defineStrategy<MutatingAdmissionPolicy>({
     ...common,
     defaults({ spec }) {
       if (spec === undefined) return;
@@ -95,7 +95,7 @@ export const admissionregistrationStrategies: Readonly<Record<string, Strategy>>
     validate: (policy) => mutatingPolicyErrors(policy, undefined),
     validateUpdate: mutatingPolicyErrors,
   }),
-  MutatingAdmissionPolicyBinding: defineStrategy<MutatingAdmissionPolicyBinding>({
+  "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding": defineStrategy<MutatingAdmissionPolicyBinding>({
     ...common,
     defaults: ({ spec }) => defaultMatch(spec?.matchResources),
     validate: mutatingBindingErrors,
