@@ -135,9 +135,10 @@ function wordsOf(text: string, accidents: Accidents): string {
     .replace(uuid, (id) => numbered(accidents.uuids, "uid", id))
     .replace(serviceAddress, (address) => numbered(accidents.addresses, "address", address))
     .replace(tokenVolume, "kube-api-access-<random>")
+    .replace(/(ResourceVersion in record \()\d+/g, "$1<revision>")
     .replace(/\bselfType\d+/g, "selfType<number>")
     .replace(
-      /(resourceVersion=|resourceVersion\\?":\\?")(\d+)/g,
+      /(resourceVersion=|resourceVersion: "|resourceVersion\\?":\\?")(\d+)/g,
       (_, key: string, revision: string) => key + rankOf(revision, true, accidents),
     )
     .replace(
@@ -152,10 +153,6 @@ function outputOf(text: string, accidents: Accidents): string {
   const parsed = text.startsWith("{") ? parsedOutput(text) : undefined;
   if (parsed !== undefined) return JSON.stringify(valueOf(parsed, accidents));
   return wordsOf(text, accidents)
-    .replace(
-      /(resourceVersion: ")(\d+)(")/g,
-      (_, start: string, revision: string, end: string) => start + rankOf(revision, true, accidents) + end,
-    )
     .replace(/^([IEW])\d{4} [\d:.]+ +\d+ /gm, "$1 ")
     .replace(/\b(memcache|table_printer|\w+)\.go:\d+\]/g, "$1.go]")
     .replace(age, "$1<age>")
