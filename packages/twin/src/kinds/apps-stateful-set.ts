@@ -19,9 +19,11 @@ import {
   amountOf,
   collisionErrors,
   intOrPercentErrors,
+  labelsValue,
   replicaStatusErrors,
   requiredSelectorErrors,
   selectorMatch,
+  strategyValue,
 } from "./workload-checks.ts";
 
 type Spec = NonNullable<StatefulSet["spec"]>;
@@ -34,9 +36,16 @@ function updateStrategyErrors(strategy: Spec["updateStrategy"]): FieldError[] {
   if (type === "OnDelete") {
     return rolling === undefined
       ? []
-      : [fieldErrors.invalid(`${field}.rollingUpdate`, rolling, "only allowed for updateStrategy 'RollingUpdate'")];
+      : [
+          fieldErrors.invalid(
+            `${field}.rollingUpdate`,
+            { Partition: rolling.partition ?? 0, MaxUnavailable: rolling.maxUnavailable ?? null },
+            "only allowed for updateStrategy 'RollingUpdate'",
+          ),
+        ];
   }
-  if (type !== "RollingUpdate") return [fieldErrors.invalid(field, strategy, "must be 'RollingUpdate' or 'OnDelete'")];
+  if (type !== "RollingUpdate")
+    return [fieldErrors.invalid(field, strategyValue(strategy), "must be 'RollingUpdate' or 'OnDelete'")];
   if (rolling === undefined) return [];
   const errors = nonNegativeErrors(`${field}.rollingUpdate.partition`, rolling.partition ?? 0);
   if (rolling.maxUnavailable !== undefined) {
@@ -131,11 +140,11 @@ function statefulSetErrors(
   const match = selectorMatch(spec.selector, spec.template?.metadata?.labels);
   if (match === "malformed") errors.push(fieldErrors.invalid("spec.selector", spec.selector));
   else {
-    if (match === "misses" && spec.selector !== undefined) {
+    if (match === "misses") {
       errors.push(
         fieldErrors.invalid(
           "spec.template.metadata.labels",
-          spec.template?.metadata?.labels ?? null,
+          labelsValue(spec.template?.metadata?.labels),
           "`selector` does not match template `labels`",
         ),
       );

@@ -19,10 +19,12 @@ import {
   collisionErrors,
   countersErrors,
   intOrPercentErrors,
+  labelsValue,
   longRunningTemplateErrors,
   replicaStatusErrors,
   requiredSelectorErrors,
   selectorMatch,
+  strategyValue,
 } from "./workload-checks.ts";
 
 /** Objects that Go's decoder always has are there, if only empty. */
@@ -41,7 +43,8 @@ function deploymentStrategyErrors(strategy: NonNullable<Deployment["spec"]>["str
       ? []
       : [fieldErrors.forbidden(`${field}.rollingUpdate`, "may not be specified when strategy `type` is 'Recreate'")];
   }
-  if (type !== "RollingUpdate") return [fieldErrors.notSupported(field, strategy, ["Recreate", "RollingUpdate"])];
+  if (type !== "RollingUpdate")
+    return [fieldErrors.notSupported(field, strategyValue(strategy), ["Recreate", "RollingUpdate"])];
   const errors = [
     ...intOrPercentErrors(`${field}.rollingUpdate.maxUnavailable`, rolling?.maxUnavailable).filter(
       ({ message }) => !message.endsWith("than 100%"),
@@ -178,7 +181,8 @@ function daemonUpdateErrors(strategy: NonNullable<DaemonSet["spec"]>["updateStra
   const field = "spec.updateStrategy";
   const type = strategy?.type ?? "";
   if (type === "OnDelete") return [];
-  if (type !== "RollingUpdate") return [fieldErrors.notSupported(field, strategy, ["RollingUpdate", "OnDelete"])];
+  if (type !== "RollingUpdate")
+    return [fieldErrors.notSupported(field, strategyValue(strategy), ["RollingUpdate", "OnDelete"])];
   const rolling = strategy?.rollingUpdate;
   if (rolling === undefined) return [fieldErrors.required(`${field}.rollingUpdate`)];
   const errors = [
@@ -210,7 +214,7 @@ function daemonSetErrors(daemonSet: DaemonSet): FieldError[] {
     errors.push(
       fieldErrors.invalid(
         "spec.template.metadata.labels",
-        template.metadata?.labels ?? null,
+        labelsValue(template.metadata?.labels),
         "`selector` does not match template `labels`",
       ),
     );

@@ -265,7 +265,13 @@ export function jobSpecErrors(spec: JobSpec, field: string): FieldError[] {
     errors.push(
       ...(spec.completionMode === "Indexed"
         ? successPolicyErrors(spec, `${field}.successPolicy`)
-        : [fieldErrors.invalid(`${field}.successPolicy`, spec.successPolicy, "requires indexed completion mode")]),
+        : [
+            fieldErrors.invalid(
+              `${field}.successPolicy`,
+              { Rules: spec.successPolicy.rules ?? null },
+              "requires indexed completion mode",
+            ),
+          ]),
     );
   }
   const replacement = spec.podReplacementPolicy;

@@ -8,7 +8,7 @@ import { dns1123LabelProblems } from "./name-checks.ts";
 import { defaultPodTemplate } from "./pod-defaults.ts";
 import { templateWarnings } from "./pod-warnings.ts";
 import { immutableErrors, labelSelectorErrors, nonNegativeErrors } from "./value-checks.ts";
-import { countersErrors, selectorMatch } from "./workload-checks.ts";
+import { countersErrors, labelsValue, selectorMatch, selectorValue } from "./workload-checks.ts";
 
 const uidLabel = "batch.kubernetes.io/controller-uid";
 const nameLabel = "batch.kubernetes.io/job-name";
@@ -56,11 +56,11 @@ function generatedSelectorErrors(job: Job): FieldError[] {
     const field = `spec.template.metadata.labels`;
     if (value === undefined) errors.push(fieldErrors.required(`${field}[${label}]`, `must be '${expected[label]}'`));
     else if (value !== expected[label]) {
-      errors.push(fieldErrors.invalid(`${field}[${label}]`, labels, `must be '${expected[label]}'`));
+      errors.push(fieldErrors.invalid(`${field}[${label}]`, labelsValue(labels), `must be '${expected[label]}'`));
     }
   }
   if (selectorMatch(spec.selector, expected) === "misses") {
-    errors.push(fieldErrors.invalid("spec.selector", spec.selector, "`selector` not auto-generated"));
+    errors.push(fieldErrors.invalid("spec.selector", selectorValue(spec.selector), "`selector` not auto-generated"));
   }
   return errors;
 }
@@ -75,7 +75,7 @@ function jobErrors(job: Job): FieldError[] {
     errors.push(
       fieldErrors.invalid(
         "spec.template.metadata.labels",
-        spec.template.metadata?.labels ?? null,
+        labelsValue(spec.template.metadata?.labels),
         "`selector` does not match template `labels`",
       ),
     );

@@ -10,9 +10,7 @@ type Source = NonNullable<Variable["valueFrom"]>;
 function variableNameProblems(name: string): string[] {
   return /^[ -<>-~]+$/.test(name)
     ? []
-    : [
-        "a valid environment variable name must consist only of printable ASCII characters other than '=' (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '^[ -<>-~]+$')",
-      ];
+    : ["a valid environment variable name must consist only of printable ASCII characters other than '='"];
 }
 
 const environmentFields = [

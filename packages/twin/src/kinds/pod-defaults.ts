@@ -125,6 +125,8 @@ function defaultVolume(volume: Mutable<Volume>): void {
   }
   const claim = volume.ephemeral?.volumeClaimTemplate;
   if (claim) {
+    claim.metadata ??= {};
+    claim.spec ??= {};
     claim.spec.volumeMode ??= "Filesystem";
     claim.spec.resources ??= {};
     canonicalAmounts(claim.spec.resources.limits);
@@ -176,6 +178,8 @@ export function defaultPod(pod: Mutable<Pod>): void {
   pod.spec ??= { containers: [] };
   const { spec } = pod;
   defaultPodSpec(spec);
+  // Not in templates, which have always been stored as they came.
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
   for (const container of containers) defaultRequests(container);
   defaultPodLevelResources(spec);

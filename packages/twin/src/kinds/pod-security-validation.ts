@@ -213,7 +213,7 @@ export function podSecurityErrors(spec: PodSpec, field: string): FieldError[] {
   const known: readonly (readonly [string, string | undefined, readonly string[]])[] = [
     ["fsGroupChangePolicy", context.fsGroupChangePolicy, ["Always", "OnRootMismatch"]],
     ["supplementalGroupsPolicy", context.supplementalGroupsPolicy, ["Merge", "Strict"]],
-    ["seLinuxChangePolicy", context.seLinuxChangePolicy, ["MountOption", "Recursive"]],
+    ["seLinuxChangePolicy", context.seLinuxChangePolicy, ["Recursive"]],
   ];
   const policies = known.flatMap(([name, value, supported]) =>
     value === undefined || supported.includes(value)

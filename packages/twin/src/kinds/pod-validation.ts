@@ -9,7 +9,7 @@ import {
   type ContainerScope,
 } from "./container-validation.ts";
 import { legacyIpErrors } from "./ip-checks.ts";
-import { dns1123SubdomainProblems, subdomainName } from "./name-checks.ts";
+import { dns1123SubdomainProblems, expressionProblem, subdomainName } from "./name-checks.ts";
 import { aggregateAmounts } from "./pod-level-resources.ts";
 import { affinityErrors, gatesErrors, spreadErrors, tolerationsErrors } from "./pod-scheduling-validation.ts";
 import {
@@ -123,7 +123,9 @@ function hostNetworkPortErrors(spec: PodSpec, field: string, isPod: boolean): Fi
   );
 }
 
-const underscoredSubdomain = /^[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?(\.[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?)*$/;
+const underscoredLabel = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+const underscoredRule = String.raw`${underscoredLabel}(\.${underscoredLabel})*`;
+const underscoredSubdomain = new RegExp(`^${underscoredRule}$`);
 
 function dnsErrors(spec: PodSpec, field: string): FieldError[] {
   const config = spec.dnsConfig;
@@ -167,7 +169,11 @@ function dnsErrors(spec: PodSpec, field: string): FieldError[] {
       fieldErrors.invalid(
         `${field}.searches[${index}]`,
         name,
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character or an underscore (e.g. 'example.com', regex used for validation is '[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?(\\.[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?)*')",
+        expressionProblem(
+          "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character",
+          underscoredRule,
+          "example.com",
+        ),
       ),
     );
   }

@@ -123,6 +123,35 @@ function ephemeralErrors(volume: NonNullable<Volume["ephemeral"]>, field: string
   return errors;
 }
 
+const qualifiedTarget = /iqn\.\d{4}-\d{2}\.([A-Za-z0-9\-.]+)(:[^,;*&$|\s]+)$/;
+
+function iscsiNameErrors(name: string, field: string): FieldError[] {
+  const kind = ["iqn", "eui", "naa"].find((prefix) => name.startsWith(prefix));
+  if (kind === undefined) {
+    return [fieldErrors.invalid(field, name, "must be valid format starting with iqn, eui, or naa")];
+  }
+  const wellFormed =
+    kind === "iqn"
+      ? qualifiedTarget.test(name)
+      : kind === "eui"
+        ? /^eui.[A-Za-z0-9]{16}$/.test(name)
+        : /^naa.[A-Za-z0-9]{32}$/.test(name);
+  return wellFormed ? [] : [fieldErrors.invalid(field, name, "must be valid format")];
+}
+
+function iscsiErrors(source: NonNullable<Volume["iscsi"]>, field: string): FieldError[] {
+  const { targetPortal, iqn, lun, initiatorName } = source;
+  return [
+    ...requiredText(targetPortal, `${field}.targetPortal`),
+    ...(iqn ? iscsiNameErrors(iqn, `${field}.iqn`) : [fieldErrors.required(`${field}.iqn`)]),
+    ...(lun < 0 || lun > 255 ? [fieldErrors.invalid(`${field}.lun`, lun, "must be between 0 and 255, inclusive")] : []),
+    ...((source.chapAuthDiscovery === true || source.chapAuthSession === true) && !source.secretRef
+      ? [fieldErrors.required(`${field}.secretRef`)]
+      : []),
+    ...(initiatorName === undefined ? [] : iscsiNameErrors(initiatorName, `${field}.initiatorname`)),
+  ];
+}
+
 /** What one source must be; drivers of old are known by what they cannot do without. */
 const sourceChecks: {
   readonly [Name in Exclude<keyof Volume, "name">]?: (
@@ -159,10 +188,7 @@ const sourceChecks: {
     ...requiredText(path, `${field}.path`),
     ...(path && !path.startsWith("/") ? [fieldErrors.invalid(`${field}.path`, path, "must be an absolute path")] : []),
   ],
-  iscsi: ({ targetPortal, iqn }, field) => [
-    ...requiredText(targetPortal, `${field}.targetPortal`),
-    ...requiredText(iqn, `${field}.iqn`),
-  ],
+  iscsi: (source, field) => iscsiErrors(source, field),
   glusterfs: ({ endpoints, path }, field) => [
     ...requiredText(endpoints, `${field}.endpoints`),
     ...requiredText(path, `${field}.path`),

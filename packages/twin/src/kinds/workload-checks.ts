@@ -30,7 +30,7 @@ export function intOrPercentErrors(field: string, value: IntOrString | undefined
         fieldErrors.invalid(
           field,
           value,
-          "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
+          "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
         ),
       ];
     }
@@ -75,8 +75,8 @@ export function collisionErrors(now: number | undefined, before: number | undefi
 }
 
 /** A selector as upstream prints it into an error: Go's field order, without what is empty. */
-const selectorValue = (selector: LabelSelector): unknown => ({
-  ...(selector.matchLabels === undefined ? {} : { matchLabels: selector.matchLabels }),
+export const selectorValue = (selector: LabelSelector): unknown => ({
+  ...(selector.matchLabels === undefined ? {} : { matchLabels: labelsValue(selector.matchLabels) }),
   ...(selector.matchExpressions === undefined ? {} : { matchExpressions: selector.matchExpressions }),
 });
 
@@ -106,6 +106,17 @@ export function selectorMatch(
   }
 }
 
+/** Labels as Go prints a map: by key. */
+export const labelsValue = (labels: Readonly<Record<string, string>> | undefined): unknown =>
+  labels === undefined
+    ? null
+    : Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+
+/** What a rolling update strategy that does not fit is printed as: Go's names. */
+export const strategyValue = (
+  strategy: { readonly type?: string; readonly rollingUpdate?: object } | undefined,
+): unknown => ({ Type: strategy?.type ?? "", RollingUpdate: strategy?.rollingUpdate ?? null });
+
 /** The text of a selector as a Scale says it: `a=b,c in (d,e)`. */
 export const scaleSelectorText = (selector: LabelSelector | undefined): string =>
   labelSelectorText(selectorOf(selector));
@@ -118,11 +129,11 @@ export function longRunningTemplateErrors(
   kind: string,
 ): FieldError[] {
   const errors: FieldError[] = [];
-  if (selectorMatch(selector, template.metadata?.labels) === "misses" && selector !== undefined) {
+  if (selectorMatch(selector, template.metadata?.labels) === "misses") {
     errors.push(
       fieldErrors.invalid(
         `${field}.metadata.labels`,
-        template.metadata?.labels ?? null,
+        labelsValue(template.metadata?.labels),
         "`selector` does not match template `labels`",
       ),
     );
