@@ -1,6 +1,8 @@
 import { createPrivateKey } from "node:crypto";
 import { ClusterRoles } from "@fleetwright/kube";
 import type { Clock, Logger, Random } from "@fleetwright/kube";
+import { mutatingPolicyPlugin } from "../admission/policy-mutating.ts";
+import { validatingPolicyPlugin } from "../admission/policy-validating.ts";
 import { callWebhook } from "../admission/webhook-client.ts";
 import type { WebhookAddress } from "../admission/webhook-client.ts";
 import { mutatingWebhookPlugin, validatingWebhookPlugin } from "../admission/webhooks.ts";
@@ -115,6 +117,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     plugins: defaultPlugins({
       server: access,
       authorize,
+      mutatingAdmissionPolicy: mutatingPolicyPlugin({ server: access, authorize }),
+      validatingAdmissionPolicy: validatingPolicyPlugin({ server: access, authorize }),
       mutatingAdmissionWebhook: mutatingWebhookPlugin({ server: access, authorize, resolveService }),
       validatingAdmissionWebhook: validatingWebhookPlugin({ server: access, authorize, resolveService }),
     }),

@@ -1,3 +1,4 @@
+import { admissionregistrationStrategies } from "../kinds/admissionregistration.ts";
 import { certificateStrategies, certificateSubresources } from "../kinds/certificates.ts";
 import { flowcontrolStrategies } from "../kinds/flowcontrol.ts";
 import { otherConversions, otherStrategies, otherSubresources } from "../kinds/other-kinds.ts";
@@ -19,6 +20,7 @@ export function builtinRules(parts: { readonly tokenSubresource: Handler }): Kin
       ...rbacStrategies,
       ...flowcontrolStrategies,
       ...certificateStrategies,
+      ...admissionregistrationStrategies,
       "apiextensions.k8s.io/CustomResourceDefinition": definitionStrategy,
     },
     subresources: {
