@@ -281,7 +281,11 @@ class RunningControlPlane implements ControlPlane {
 
   async #startScheduler(files: ControlPlaneFiles): Promise<void> {
     const kubeconfigPath = await this.#componentKubeconfig("kube-scheduler", files.scheduler);
-    await this.#launch("kube-scheduler", { ...schedulerFlags(kubeconfigPath), ...this.#options.schedulerFlags });
+    await this.#launch("kube-scheduler", {
+      ...schedulerFlags(kubeconfigPath),
+      ...this.#contentType(),
+      ...this.#options.schedulerFlags,
+    });
   }
 
   /** A server of our own speaks JSON. */
