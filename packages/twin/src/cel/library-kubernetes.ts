@@ -52,7 +52,7 @@ const isWhole = (value: Quantity): boolean =>
 const quantityLibrary: Library = {
   quantity: [["string_to_quantity", "(string) kubernetes.Quantity", quantity]],
   isQuantity: [["is_quantity_string", "(string) bool", (text: string) => succeeds(() => quantity(text))]],
-  sign: [["quantity_sign", ".(kubernetes.Quantity) int", ({ value }: QuantityValue) => BigInt(value.sign)]],
+  sign: [["quantity_sign", "(kubernetes.Quantity) int", ({ value }: QuantityValue) => BigInt(value.sign)]],
   isGreaterThan: [
     [
       "quantity_is_greater_than",

@@ -148,7 +148,7 @@ const loopMacros: Readonly<Record<string, readonly LoopMacro[]>> = {
 
 const loopName = (expression: Expression | undefined): string => {
   if (expression?.kind === "identifier" && expression.name !== accumulatorName) return expression.name;
-  throw new ParseFailure({ offset: expression?.offset ?? 0, message: "argument must be a simple name" });
+  throw new ParseFailure({ offset: expression?.offset ?? 0, message: "argument is not an identifier" });
 };
 
 /** `optMap` and `optFlatMap`: the operand is bound once, and used where it has a value. */

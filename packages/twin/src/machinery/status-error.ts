@@ -45,11 +45,18 @@ function escaped(character: string): string {
 export const goQuote = (text: string): string =>
   `"${text.replaceAll(/["\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, escaped)}"`;
 
+/** As Go's encoder writes JSON: safe inside of HTML. */
+const goJson = (value: object): string =>
+  JSON.stringify(value).replaceAll(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+
 /** How `field.Error.ErrorBody` writes a value. */
 function valueText(value: unknown): string {
   if (value === undefined || value === null) return "null";
   if (typeof value === "string") return goQuote(value);
-  if (typeof value === "object") return JSON.stringify(value);
+  if (typeof value === "object") return goJson(value);
   return String(value);
 }
 
