@@ -126,9 +126,12 @@ export function compileAdmission(
   });
   if (program === undefined) return { source, error: `compilation failed: ${error}` };
   const result = typeText(program.checked.result);
-  if (results.length > 0 && !results.includes(result) && result !== "dyn") {
-    const wanted = results.length === 1 ? (results[0] ?? "") : `one of [${results.join(", ")}]`;
-    return { source, error: `must evaluate to ${wanted}` };
+  if (results.length > 0 && !results.includes(result)) {
+    const wanted = results.map((name) => (name === "null" ? "null_type" : name)).join(" ");
+    return {
+      source,
+      error: `must evaluate to ${results.length === 1 ? wanted : `one of [${wanted}]`} but got ${result}`,
+    };
   }
   return { source, program };
 }

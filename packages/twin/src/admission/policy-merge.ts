@@ -57,15 +57,31 @@ function mergeLists(
       keys.map((key) => (Object.hasOwn(item, key) ? item[key] : (partOf(schema?.items, key)?.default ?? null))),
     );
   };
-  const merged = copyJson([...list]);
-  const places = new Map(merged.map((item, at) => [keyOf(item), at]));
-  for (const item of patch) {
-    const at = places.get(keyOf(item));
-    if (at === undefined) {
-      places.set(keyOf(item), merged.length);
+  // The patch says the order; items that only the list has stay before what they were before.
+  const theirs = new Map(list.map((item) => [keyOf(item), item]));
+  const wanted = new Set(patch.map(keyOf));
+  const done = new Set<string>();
+  const merged: DraftValue[] = [];
+  const take = (item: DraftValue): void => {
+    const key = keyOf(item);
+    if (done.has(key)) return;
+    done.add(key);
+    const before = theirs.get(key);
+    merged.push(before === undefined ? copyJson(item) : mergeConfiguration(schema?.items, before, item));
+  };
+  let next = 0;
+  for (const item of list) {
+    const key = keyOf(item);
+    if (!wanted.has(key)) {
       merged.push(copyJson(item));
-    } else merged[at] = mergeConfiguration(schema?.items, merged[at] ?? null, item);
+      continue;
+    }
+    while (!done.has(key) && next < patch.length) {
+      take(patch[next] ?? null);
+      next += 1;
+    }
   }
+  for (const item of patch.slice(next)) take(item);
   return merged;
 }
 

@@ -1,5 +1,4 @@
 import {
-  applyJsonPatch,
   MutatingAdmissionPolicies,
   MutatingAdmissionPolicyBindings,
   type JsonPatchOperation,
@@ -22,8 +21,9 @@ import {
   type ExpressionInput,
 } from "./policy-expressions.ts";
 import { policyForm } from "./policy-matching.ts";
+import { patchedBy } from "./webhook-patch.ts";
 import { atomicParts, mergeConfiguration, sameObject } from "./policy-merge.ts";
-import { collectParams, PolicyConfigurationError } from "./policy-params.ts";
+import { collectParams, PolicyConfigurationError, resourceOf } from "./policy-params.ts";
 import { compileVariables, type PolicyDependencies } from "./policy-validating.ts";
 import { refusal } from "./refusal.ts";
 import { inForm, isAdmissionConfiguration, replaceContents, type MatchedForm } from "./webhook-matching.ts";
@@ -87,6 +87,7 @@ function invocationsOf(
   let form: MatchedForm | undefined;
   try {
     form = policyForm(policy.spec?.matchConstraints, attributes, server);
+    if (form !== undefined && policy.spec?.paramKind !== undefined) resourceOf(policy.spec.paramKind, server);
   } catch (error) {
     return note(undefined, error);
   }
@@ -229,14 +230,11 @@ function operationOf(value: unknown): JsonPatchOperation {
 }
 
 function applyOperations(object: Draft, operations: readonly JsonPatchOperation[]): Draft {
-  try {
-    return applyJsonPatch(object, operations);
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // A test that fails is how a patch says that there is nothing to do.
-    if (/\btest\b/.test(message)) return object;
-    throw new MutationFailure(`JSON Patch: ${message}`);
-  }
+  const outcome = patchedBy(object, operations);
+  if (outcome.object !== undefined) return outcome.object;
+  // A test that fails is how a patch says that there is nothing to do.
+  if (outcome.operation === "test") return object;
+  throw new MutationFailure(`JSON Patch: ${outcome.error}`);
 }
 
 function denialStatus(messages: readonly string[], attributes: AdmissionAttributes): StatusError {

@@ -24,12 +24,8 @@ export function collectParams(
   server: ServerAccess,
 ): readonly (KubeObject | undefined)[] {
   if (paramKind === undefined) return [undefined];
-  const resource = resourceOf(paramKind, server);
   if (paramRef === undefined) return [undefined];
-  if (resource === undefined) {
-    const text = `&ParamKind{APIVersion:${paramKind.apiVersion ?? ""},Kind:${paramKind.kind ?? ""},}`;
-    throw new PolicyConfigurationError(`paramKind kind \`${text}\` not known`);
-  }
+  const resource = resourceOf(paramKind, server);
   const given = paramRef.namespace ?? "";
   if (!resource.namespaced && given !== "") {
     throw new PolicyConfigurationError("paramRef.namespace must not be provided for a cluster-scoped `paramKind`");
@@ -67,13 +63,16 @@ function lookUp(
   return listed.filter(({ metadata }) => matchesLabels(matcher, metadata.labels));
 }
 
-function resourceOf({ apiVersion = "", kind = "" }: ParamKind, server: ServerAccess): Resource | undefined {
+/** Where parameters of a kind are. Throws PolicyConfigurationError. */
+export function resourceOf({ apiVersion = "", kind = "" }: ParamKind, server: ServerAccess): Resource {
   const slash = apiVersion.indexOf("/");
   const [group, version] = slash < 0 ? ["", apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
   const served = server
     .kinds()
     .find((known) => known.group === group && known.version === version && known.kind === kind);
-  return served === undefined
-    ? undefined
-    : { group, version, kind, plural: served.plural, namespaced: served.namespaced };
+  if (served === undefined) {
+    const place = `${group === "" ? "" : `${group}/`}${version}, Kind=${kind}`;
+    throw new PolicyConfigurationError(`failed to find resource referenced by paramKind: '${place}'`);
+  }
+  return { group, version, kind, plural: served.plural, namespaced: served.namespaced };
 }

@@ -23,7 +23,7 @@ import {
   type Outcome,
 } from "./policy-expressions.ts";
 import { policyForm } from "./policy-matching.ts";
-import { collectParams, PolicyConfigurationError } from "./policy-params.ts";
+import { collectParams, PolicyConfigurationError, resourceOf } from "./policy-params.ts";
 import { refusal } from "./refusal.ts";
 import { inForm, isAdmissionConfiguration } from "./webhook-matching.ts";
 
@@ -85,6 +85,7 @@ async function policyDenials(
   let form: ReturnType<typeof policyForm>;
   try {
     form = policyForm(policy.spec?.matchConstraints, attributes, deps.server);
+    if (form !== undefined && policy.spec?.paramKind !== undefined) resourceOf(policy.spec.paramKind, deps.server);
   } catch (error) {
     return configuration(undefined, error);
   }

@@ -1,5 +1,4 @@
 import {
-  applyJsonPatch,
   MutatingWebhookConfigurations,
   ValidatingWebhookConfigurations,
   jsonEqual,
@@ -25,6 +24,7 @@ import {
   replaceContents,
   type MatchedForm,
 } from "./webhook-matching.ts";
+import { patchedBy } from "./webhook-patch.ts";
 import { admissionReview, InvalidAnswer, randomUuid, readAnswer, type AdmissionAnswer } from "./webhook-review.ts";
 
 export interface WebhookDependencies {
@@ -171,12 +171,9 @@ async function mutate(
       const text = `admission webhook ${JSON.stringify(webhook.name)} attempted to modify the object, which is not supported for this operation`;
       throw refusals.internal(text);
     }
-    let patched: Draft;
-    try {
-      patched = applyJsonPatch(object, operations);
-    } catch (error) {
-      throw refusals.internal(error instanceof Error ? error.message : String(error));
-    }
+    const outcome = patchedBy(object, operations);
+    if (outcome.object === undefined) throw refusals.internal(outcome.error);
+    const patched = outcome.object;
     changed = !jsonEqual(object as unknown as Json, patched as unknown as Json);
     if (!changed) return;
     const back = await inForm(patched, form.served, attributes.served);

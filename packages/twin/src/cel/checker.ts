@@ -80,6 +80,8 @@ class Checker {
   readonly issues: Issue[] = [];
   readonly #declarations: Declarations;
   readonly #locals: (readonly [string, Type])[] = [];
+  /** Arguments of `format` may be of different types. */
+  #mixed = false;
 
   constructor(declarations: Declarations) {
     this.#declarations = declarations;
@@ -180,7 +182,10 @@ class Checker {
 
   #call(expression: Expression & { readonly kind: "call" }): Type {
     const { name, target, parameters } = expression;
+    const mixed = this.#mixed;
+    this.#mixed ||= name === "format" && target !== undefined;
     const parameterTypes = parameters.map((parameter) => this.visit(parameter));
+    this.#mixed = mixed;
     if (target === undefined) {
       const known = this.#declarations.functions.get(name);
       return known === undefined
@@ -264,6 +269,7 @@ class Checker {
       return isDynamic(resolved) ? resolved : current;
     }
     if (this.substitution.accept([current], [previous])) return previous;
+    if (this.#mixed) return dyn;
     this.#report(
       place,
       `expected type '${typeText(this.substitution.resolve(previous, true))}' but found '${typeText(this.substitution.resolve(current, true))}'`,

@@ -104,9 +104,9 @@ export function issuesText(source: string, issues: readonly Issue[]): string {
 /** The source cannot be read. */
 export class ParseFailure extends Error {
   override readonly name = "ParseFailure";
-  readonly issue: Issue;
-  constructor(issue: Issue) {
-    super(issue.message);
-    this.issue = issue;
+  readonly issues: readonly Issue[];
+  constructor(...issues: readonly Issue[]) {
+    super(issues.map(({ message }) => message).join("; "));
+    this.issues = issues;
   }
 }

@@ -48,7 +48,7 @@ export function compile(
     root = parse(source);
   } catch (error) {
     if (!(error instanceof ParseFailure)) throw error;
-    return { error: issuesText(source, [error.issue]) };
+    return { error: issuesText(source, error.issues) };
   }
   const checked = check(root, { functions: kubernetesFunctions, ...declarations });
   const issues = checked.issues.length > 0 ? checked.issues : literalIssues(root);

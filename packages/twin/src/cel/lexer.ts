@@ -1,4 +1,4 @@
-import { ParseFailure } from "./expression-tree.ts";
+import type { Issue } from "./expression-tree.ts";
 
 export interface Token {
   readonly kind: "bytes" | "double" | "end" | "identifier" | "int" | "quoted" | "string" | "symbol" | "uint";
@@ -30,9 +30,14 @@ const simpleEscapes: Readonly<Record<string, string>> = {
   "`": "`",
 };
 
-/** The words of an expression. Throws ParseFailure. */
-export function tokenize(source: string): readonly Token[] {
+/** The words of an expression, and what is none: it is skipped, so that more mistakes are found. */
+export function tokenize(source: string): { readonly tokens: readonly Token[]; readonly issues: readonly Issue[] } {
   const tokens: Token[] = [];
+  const issues: Issue[] = [];
+  const unknown = (end: number): void => {
+    issues.push({ offset, message: `Syntax error: token recognition error at: '${source.slice(offset, end)}'` });
+    offset = end;
+  };
   let offset = 0;
   const take = (pattern: RegExp): RegExpExecArray | null => {
     pattern.lastIndex = offset;
@@ -44,6 +49,10 @@ export function tokenize(source: string): readonly Token[] {
     const opened = take(opening);
     if (opened !== null) {
       const { token, end } = readString(source, offset, opened[0], opened[1] ?? '"');
+      if (token === undefined) {
+        unknown(end);
+        continue;
+      }
       tokens.push(token);
       offset = end;
       continue;
@@ -69,16 +78,18 @@ export function tokenize(source: string): readonly Token[] {
     }
     const symbol = symbols.find((text) => source.startsWith(text, offset));
     if (symbol === undefined) {
-      throw new ParseFailure({
-        offset,
-        message: `Syntax error: token recognition error at: '${String.fromCodePoint(source.codePointAt(offset) ?? 0)}'`,
-      });
+      // Half of an operator is skipped with what follows it.
+      const width = /^[=&|]/.test(source.slice(offset))
+        ? 2
+        : String.fromCodePoint(source.codePointAt(offset) ?? 0).length;
+      unknown(Math.min(source.length, offset + width));
+      continue;
     }
     tokens.push({ kind: "symbol", text: symbol, offset });
     offset += symbol.length;
   }
   tokens.push({ kind: "end", text: "<EOF>", offset: source.length });
-  return tokens;
+  return { tokens, issues };
 }
 
 function readString(
@@ -86,7 +97,7 @@ function readString(
   offset: number,
   start: string,
   quote: string,
-): { readonly token: Token; readonly end: number } {
+): { readonly token: Token | undefined; readonly end: number } {
   const raw = /r/i.test(start.slice(0, -quote.length));
   const isBytes = /b/i.test(start.slice(0, -quote.length));
   const parts: (string | number)[] = [];
@@ -94,10 +105,7 @@ function readString(
   while (!source.startsWith(quote, at)) {
     const char = source[at];
     if (char === undefined || (quote.length === 1 && (char === "\n" || char === "\r"))) {
-      throw new ParseFailure({
-        offset,
-        message: `Syntax error: token recognition error at: '${source.slice(offset, at)}'`,
-      });
+      return { token: undefined, end: Math.min(source.length, char === undefined ? at : at + 1) };
     }
     if (char !== "\\") {
       parts.push(char);
@@ -106,7 +114,9 @@ function readString(
       parts.push(source.slice(at, at + 2));
       at += 2;
     } else {
-      const { value, length } = readEscape(source, at, isBytes);
+      const escape = readEscape(source, at, isBytes);
+      if (escape === undefined) return { token: undefined, end: Math.min(source.length, at + 2) };
+      const { value, length } = escape;
       parts.push(value);
       at += length;
     }
@@ -120,12 +130,12 @@ function readString(
   return { token: { kind: "bytes", text: "", bytes: new Uint8Array(Buffer.concat(chunks)), offset }, end };
 }
 
-/** A number is a code point, or a byte in bytes. */
+/** A number is a code point, or a byte in bytes; `undefined` for what is no escape. */
 function readEscape(
   source: string,
   at: number,
   isBytes: boolean,
-): { readonly value: number | string; readonly length: number } {
+): { readonly value: number | string; readonly length: number } | undefined {
   const letter = source[at + 1] ?? "";
   const simple = Object.hasOwn(simpleEscapes, letter) ? simpleEscapes[letter] : undefined;
   if (simple !== undefined) return { value: simple, length: 2 };
@@ -138,11 +148,6 @@ function readEscape(
   const octal = /^[0-3][0-7]{2}/.exec(source.slice(at + 1, at + 4));
   const value =
     digits === null ? (octal === null ? -1 : Number.parseInt(octal[0], 8)) : Number.parseInt(digits[1] ?? "", 16);
-  if (value < 0 || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) {
-    throw new ParseFailure({
-      offset: at,
-      message: `Syntax error: token recognition error at: '${source.slice(at, at + 2)}'`,
-    });
-  }
+  if (value < 0 || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return undefined;
   return { value, length: 1 + (digits ?? octal ?? [""])[0].length };
 }

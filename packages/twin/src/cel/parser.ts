@@ -25,7 +25,15 @@ export function parse(source: string): Expression {
       message: `expression code point size exceeds limit: size: ${size}, limit ${maximumCodePoints}`,
     });
   }
-  return new Parser(source).whole();
+  const { tokens, issues } = tokenize(source);
+  let root: Expression;
+  try {
+    root = new Parser(source, tokens).whole();
+  } catch (error) {
+    throw error instanceof ParseFailure ? new ParseFailure(...issues, ...error.issues) : error;
+  }
+  if (issues.length > 0) throw new ParseFailure(...issues);
+  return root;
 }
 
 class Parser {
@@ -48,9 +56,9 @@ class Parser {
     }),
   };
 
-  constructor(source: string) {
+  constructor(source: string, tokens: readonly Token[]) {
     this.#source = source;
-    this.#tokens = tokenize(source);
+    this.#tokens = tokens;
   }
 
   whole(): Expression {
@@ -257,7 +265,7 @@ class Parser {
       while (!this.#accept("]")) {
         const optional = this.#accept("?");
         elements.push({ value: this.#expression(), optional });
-        if (!this.#accept(",") && !this.#is("]")) this.#unexpected("']'");
+        if (!this.#accept(",") && !this.#is("]")) this.#unexpected("{']', ','}");
       }
       return { kind: "list", id, offset, elements };
     }
@@ -269,7 +277,7 @@ class Parser {
         const key = this.#expression();
         this.#expect(":");
         entries.push({ key, value: this.#expression(), optional });
-        if (!this.#accept(",") && !this.#is("}")) this.#unexpected("'}'");
+        if (!this.#accept(",") && !this.#is("}")) this.#unexpected("{'}', ','}");
       }
       return { kind: "map", id, offset, entries };
     }
@@ -311,7 +319,7 @@ class Parser {
       const colon = this.#token.offset;
       this.#expect(":");
       fields.push({ name: field.text, value: this.#expression(), optional, offset: colon });
-      if (!this.#accept(",") && !this.#is("}")) this.#unexpected("'}'");
+      if (!this.#accept(",") && !this.#is("}")) this.#unexpected("{'}', ','}");
     }
     return { kind: "struct", id, offset, typeName, fields };
   }

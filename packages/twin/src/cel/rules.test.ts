@@ -38,14 +38,14 @@ describe("rules of a schema", () => {
     const invalid: Schema = { type: "integer", ...rule("self > 2") };
     expect(texts(withSpec(invalid), { spec: 1 })).toEqual(["spec: Invalid value: 1: failed rule: self > 2"]);
     const expression = rule("self.min > 2", {
-      messageExpression: "'min is ' + string(self.min)",
+      messageExpression: "'name is ' + self.name",
       fieldPath: ".min",
       message: "unused",
     });
-    expect(texts(withSpec({ ...replicas, ...expression }), { spec: { min: 1 } })).toEqual([
-      "spec.min: Invalid value: min is 1",
+    expect(texts(withSpec({ ...replicas, ...expression }), { spec: { min: 1, name: "n" } })).toEqual([
+      "spec.min: Invalid value: name is n",
     ]);
-    const failing = rule("self.min > 2", { messageExpression: "'max is ' + string(self.max)", message: "fallback" });
+    const failing = rule("self.min > 2", { messageExpression: "'name is ' + self.name", message: "fallback" });
     expect(texts(withSpec({ ...replicas, ...failing }), { spec: { min: 1 } })).toEqual([
       "spec: Invalid value: fallback",
     ]);

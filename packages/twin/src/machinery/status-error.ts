@@ -57,7 +57,7 @@ function valueText(value: unknown): string {
   if (value === undefined || value === null) return "null";
   if (typeof value === "string") return goQuote(value);
   if (typeof value === "object") return goJson(value);
-  return String(value);
+  return String(value as bigint | boolean | number);
 }
 
 const detailText = (detail: string): string => (detail === "" ? "" : `: ${detail}`);
