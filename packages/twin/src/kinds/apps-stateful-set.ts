@@ -11,6 +11,7 @@ import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { labelName } from "./name-checks.ts";
 import { defaultPodTemplate } from "./pod-defaults.ts";
+import { dropDisabledFields } from "./pod-dropped-fields.ts";
 import { podTemplateErrors } from "./pod-validation.ts";
 import { templateWarnings } from "./pod-warnings.ts";
 import { dnsLabelErrors, labelsErrors, nonNegativeErrors } from "./value-checks.ts";
@@ -24,6 +25,7 @@ import {
   requiredSelectorErrors,
   selectorMatch,
   strategyValue,
+  whenChanged,
 } from "./workload-checks.ts";
 
 type Spec = NonNullable<StatefulSet["spec"]>;
@@ -171,6 +173,13 @@ function fixedPart(spec: Spec | undefined): Json {
   return Object.fromEntries(fixed) as Json;
 }
 
+/** MaxUnavailableStatefulSet is off by default. */
+function dropFields(statefulSet: Mutable<StatefulSet>, old: Readonly<StatefulSet> | undefined): void {
+  dropDisabledFields(statefulSet.spec?.template.spec, old?.spec?.template.spec);
+  const rolling = statefulSet.spec?.updateStrategy?.rollingUpdate;
+  if (rolling && old?.spec?.updateStrategy?.rollingUpdate?.maxUnavailable === undefined) delete rolling.maxUnavailable;
+}
+
 const statusNames = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
 
 /** pkg/registry/apps/statefulset. */
@@ -211,7 +220,9 @@ export const statefulSetStrategy = defineStrategy<StatefulSet>({
   },
   prepareForCreate(statefulSet) {
     statefulSet.status = { replicas: 0, availableReplicas: 0 };
+    dropFields(statefulSet, undefined);
   },
+  prepareForUpdate: dropFields,
   validate: (statefulSet) => statefulSetErrors(statefulSet),
   validateUpdate(statefulSet, old) {
     const tolerant = { claims: true, serviceName: true };
@@ -232,7 +243,9 @@ export const statefulSetStrategy = defineStrategy<StatefulSet>({
     ...collisionErrors(status?.collisionCount, old.status?.collisionCount),
   ],
   warnings(statefulSet, old) {
-    const warnings = templateWarnings(statefulSet.spec?.template, old?.spec?.template, "spec.template");
+    const warnings = whenChanged(statefulSet.spec, old?.spec, () =>
+      templateWarnings(statefulSet.spec?.template, old?.spec?.template, "spec.template"),
+    );
     if ((statefulSet.spec?.revisionHistoryLimit ?? 0) < 0) {
       warnings.push(
         "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended",

@@ -10,6 +10,7 @@ import { isDraft } from "../machinery/draft.ts";
 import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { defaultPodTemplate } from "./pod-defaults.ts";
+import { dropDisabledFields } from "./pod-dropped-fields.ts";
 import { podTemplateErrors } from "./pod-validation.ts";
 import { templateWarnings } from "./pod-warnings.ts";
 import { immutableErrors, labelSelectorErrors, nonNegativeErrors } from "./value-checks.ts";
@@ -25,6 +26,7 @@ import {
   requiredSelectorErrors,
   selectorMatch,
   strategyValue,
+  whenChanged,
 } from "./workload-checks.ts";
 
 /** Objects that Go's decoder always has are there, if only empty. */
@@ -127,6 +129,10 @@ export const deploymentStrategy = defineStrategy<Deployment>({
   },
   prepareForCreate(deployment) {
     deployment.status = {};
+    dropDisabledFields(deployment.spec?.template.spec, undefined);
+  },
+  prepareForUpdate(deployment, old) {
+    dropDisabledFields(deployment.spec?.template.spec, old.spec?.template.spec);
   },
   validate: deploymentErrors,
   validateUpdate: (deployment, old) => [
@@ -137,7 +143,10 @@ export const deploymentStrategy = defineStrategy<Deployment>({
     ...replicaStatusErrors({ ...deployment.status }, deploymentStatusNames),
     ...collisionErrors(deployment.status?.collisionCount, old.status?.collisionCount),
   ],
-  warnings: (deployment, old) => templateWarnings(deployment.spec?.template, old?.spec?.template, "spec.template"),
+  warnings: (deployment, old) =>
+    whenChanged(deployment.spec, old?.spec, () =>
+      templateWarnings(deployment.spec?.template, old?.spec?.template, "spec.template"),
+    ),
 });
 
 const replicaSetStatusNames = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
@@ -167,6 +176,10 @@ export const replicaSetStrategy = defineStrategy<ReplicaSet>({
   },
   prepareForCreate(replicaSet) {
     replicaSet.status = { replicas: 0 };
+    dropDisabledFields(replicaSet.spec?.template?.spec, undefined);
+  },
+  prepareForUpdate(replicaSet, old) {
+    dropDisabledFields(replicaSet.spec?.template?.spec, old.spec?.template?.spec);
   },
   validate: replicaSetErrors,
   validateUpdate: (replicaSet, old) => [
@@ -174,7 +187,10 @@ export const replicaSetStrategy = defineStrategy<ReplicaSet>({
     ...immutableErrors("spec.selector", replicaSet.spec?.selector, old.spec?.selector),
   ],
   validateStatusUpdate: (replicaSet) => replicaStatusErrors({ ...replicaSet.status }, replicaSetStatusNames),
-  warnings: (replicaSet, old) => templateWarnings(replicaSet.spec?.template, old?.spec?.template, "spec.template"),
+  warnings: (replicaSet, old) =>
+    whenChanged(replicaSet.spec, old?.spec, () =>
+      templateWarnings(replicaSet.spec?.template, old?.spec?.template, "spec.template"),
+    ),
 });
 
 function daemonUpdateErrors(strategy: NonNullable<DaemonSet["spec"]>["updateStrategy"]): FieldError[] {
@@ -264,6 +280,7 @@ export const daemonSetStrategy = defineStrategy<DaemonSet>({
   },
   prepareForCreate(daemonSet) {
     daemonSet.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 };
+    dropDisabledFields(daemonSet.spec?.template.spec, undefined);
     const asked = Number(daemonSet.metadata.annotations?.[templateGeneration] ?? "0");
     daemonSet.metadata.annotations = {
       ...daemonSet.metadata.annotations,
@@ -271,6 +288,7 @@ export const daemonSetStrategy = defineStrategy<DaemonSet>({
     };
   },
   prepareForUpdate(daemonSet, old) {
+    dropDisabledFields(daemonSet.spec?.template.spec, old.spec?.template.spec);
     const before = Number(old.metadata.annotations?.[templateGeneration] ?? "1");
     const same = sameJson(daemonSet.spec?.template, old.spec?.template);
     daemonSet.metadata.annotations = {
@@ -297,7 +315,10 @@ export const daemonSetStrategy = defineStrategy<DaemonSet>({
     }),
     ...collisionErrors(status?.collisionCount, old.status?.collisionCount),
   ],
-  warnings: (daemonSet, old) => templateWarnings(daemonSet.spec?.template, old?.spec?.template, "spec.template"),
+  warnings: (daemonSet, old) =>
+    whenChanged(daemonSet.spec, old?.spec, () =>
+      templateWarnings(daemonSet.spec?.template, old?.spec?.template, "spec.template"),
+    ),
 });
 
 const revisionErrors = (revision: ControllerRevision): FieldError[] =>

@@ -24,18 +24,37 @@ const listOf = (value: DraftValue): Draft[] => (Array.isArray(value) ? value.fil
 const compact = (value: Draft): Draft =>
   Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined && part !== null));
 
-const lower = (name: string): string => `${name.slice(0, 1).toLowerCase()}${name.slice(1)}`;
-const upper = (name: string): string => `${name.slice(0, 1).toUpperCase()}${name.slice(1)}`;
+/** Scaling rules with Go's names, every one of them, as the annotation has them. */
+function rulesToV1(rules: DraftValue): DraftValue {
+  if (!isDraft(rules)) return null;
+  return {
+    StabilizationWindowSeconds: rules["stabilizationWindowSeconds"] ?? null,
+    SelectPolicy: rules["selectPolicy"] ?? null,
+    Policies: Array.isArray(rules["policies"])
+      ? listOf(rules["policies"]).map((policy) => ({
+          Type: policy["type"],
+          Value: policy["value"],
+          PeriodSeconds: policy["periodSeconds"],
+        }))
+      : null,
+    Tolerance: rules["tolerance"] ?? null,
+  };
+}
 
-/** Keys of a tree renamed: the behavior annotation has Go's names. */
-function renamed(value: DraftValue, rename: (name: string) => string): DraftValue {
-  if (Array.isArray(value)) return value.map((item) => renamed(item, rename));
-  if (!isDraft(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, part]) => part !== null)
-      .map(([key, part]) => [rename(key), renamed(part, rename)]),
-  );
+function rulesFromV1(rules: DraftValue): DraftValue {
+  if (!isDraft(rules)) return undefined;
+  return compact({
+    stabilizationWindowSeconds: rules["StabilizationWindowSeconds"],
+    selectPolicy: rules["SelectPolicy"],
+    policies: Array.isArray(rules["Policies"])
+      ? listOf(rules["Policies"]).map((policy) => ({
+          type: policy["Type"],
+          value: policy["Value"],
+          periodSeconds: policy["PeriodSeconds"],
+        }))
+      : undefined,
+    tolerance: rules["Tolerance"],
+  });
 }
 
 function metricToV1(metric: Draft): Draft {
@@ -226,7 +245,13 @@ function toV2(object: Draft): Draft {
   }
   spec["metrics"] = metrics;
   const behavior = parsed(annotations[annotationOf.behavior]);
-  if (isDraft(behavior)) spec["behavior"] = renamed(behavior, lower);
+  if (isDraft(behavior) && (isDraft(behavior["ScaleUp"]) || isDraft(behavior["ScaleDown"]))) {
+    spec["behavior"] = compact({
+      scaleUp: rulesFromV1(behavior["ScaleUp"]),
+      scaleDown: rulesFromV1(behavior["ScaleDown"]),
+    });
+  }
+  if (status["currentReplicas"] === 0) delete status["currentReplicas"];
   const cpu = status["currentCPUUtilizationPercentage"];
   delete status["currentCPUUtilizationPercentage"];
   const current = parsed(annotations[annotationOf.current]);
@@ -263,7 +288,13 @@ function toV1(object: Draft): Draft {
   const used = current.find((metric) => metric["type"] === "Resource" && draftOf(metric["resource"])["name"] === "cpu");
   const percentage = used && draftOf(draftOf(used["resource"])["current"])["averageUtilization"];
   if (percentage !== undefined && percentage !== null) status["currentCPUUtilizationPercentage"] = percentage;
-  if (isDraft(spec["behavior"])) annotations[annotationOf.behavior] = JSON.stringify(renamed(spec["behavior"], upper));
+  const behavior = spec["behavior"];
+  if (isDraft(behavior)) {
+    annotations[annotationOf.behavior] = JSON.stringify({
+      ScaleUp: rulesToV1(behavior["scaleUp"]),
+      ScaleDown: rulesToV1(behavior["scaleDown"]),
+    });
+  }
   delete spec["behavior"];
   if (listOf(status["conditions"]).length > 0) {
     annotations[annotationOf.conditions] = JSON.stringify(status["conditions"]);

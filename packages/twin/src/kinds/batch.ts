@@ -6,6 +6,7 @@ import { indexesOf, jobSpecErrors, jobTemplateErrors } from "./batch-job-spec.ts
 import { scheduleProblem, timeZoneProblems } from "./batch-schedule.ts";
 import { dns1123LabelProblems } from "./name-checks.ts";
 import { defaultPodTemplate } from "./pod-defaults.ts";
+import { dropDisabledFields } from "./pod-dropped-fields.ts";
 import { templateWarnings } from "./pod-warnings.ts";
 import { immutableErrors, labelSelectorErrors, nonNegativeErrors } from "./value-checks.ts";
 import { countersErrors, labelsValue, selectorMatch, selectorValue } from "./workload-checks.ts";
@@ -308,6 +309,10 @@ export const jobStrategy = defineStrategy<Job>({
   prepareForCreate(job) {
     generateSelector(job);
     job.status = {};
+    dropDisabledFields(job.spec?.template.spec, undefined);
+  },
+  prepareForUpdate(job, old) {
+    dropDisabledFields(job.spec?.template.spec, old.spec?.template.spec);
   },
   validate: jobErrors,
   validateUpdate: jobUpdateErrors,
@@ -393,6 +398,10 @@ export const cronJobStrategy = defineStrategy<CronJob>({
   },
   prepareForCreate(cronJob) {
     cronJob.status = {};
+    dropDisabledFields(cronJob.spec?.jobTemplate.spec?.template.spec, undefined);
+  },
+  prepareForUpdate(cronJob, old) {
+    dropDisabledFields(cronJob.spec?.jobTemplate.spec?.template.spec, old.spec?.jobTemplate.spec?.template.spec);
   },
   validate(cronJob) {
     const errors = cronJobErrors(cronJob);

@@ -3,10 +3,11 @@ import { copyJson } from "../machinery/draft.ts";
 import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { defaultPodTemplate } from "./pod-defaults.ts";
+import { dropDisabledFields } from "./pod-dropped-fields.ts";
 import { podTemplateErrors } from "./pod-validation.ts";
 import { templateWarnings } from "./pod-warnings.ts";
 import { nonNegativeErrors } from "./value-checks.ts";
-import { alwaysRunningErrors, replicaStatusErrors } from "./workload-checks.ts";
+import { alwaysRunningErrors, replicaStatusErrors, whenChanged } from "./workload-checks.ts";
 
 const templateErrors = ({ template }: PodTemplate): FieldError[] =>
   podTemplateErrors(template ?? { metadata: {}, spec: { containers: [] } }, "template");
@@ -18,8 +19,15 @@ export const podTemplateStrategy = defineStrategy<PodTemplate>({
     podTemplate.template ??= { metadata: {} };
     defaultPodTemplate(podTemplate.template);
   },
+  prepareForCreate(podTemplate) {
+    dropDisabledFields(podTemplate.template?.spec, undefined);
+  },
+  prepareForUpdate(podTemplate, old) {
+    dropDisabledFields(podTemplate.template?.spec, old.template?.spec);
+  },
   validate: templateErrors,
-  warnings: ({ template }, old) => templateWarnings(template, old?.template, "template"),
+  warnings: ({ template }, old) =>
+    whenChanged(template, old?.template, () => templateWarnings(template, old?.template, "template")),
 });
 
 function controllerErrors({ spec }: ReplicationController): FieldError[] {
@@ -71,9 +79,14 @@ export const replicationControllerStrategy = defineStrategy<ReplicationControlle
   },
   prepareForCreate(controller) {
     controller.status = { replicas: 0 };
+    dropDisabledFields(controller.spec?.template?.spec, undefined);
+  },
+  prepareForUpdate(controller, old) {
+    dropDisabledFields(controller.spec?.template?.spec, old.spec?.template?.spec);
   },
   validate: controllerErrors,
   validateStatusUpdate: ({ status }) =>
     replicaStatusErrors({ ...status }, ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"]),
-  warnings: ({ spec }, old) => templateWarnings(spec?.template, old?.spec?.template, "spec.template"),
+  warnings: ({ spec }, old) =>
+    whenChanged(spec, old?.spec, () => templateWarnings(spec?.template, old?.spec?.template, "spec.template")),
 });

@@ -4,6 +4,7 @@ import { defineStrategy } from "../machinery/kind.ts";
 import { dns1123LabelProblems } from "./name-checks.ts";
 import { setPodCondition } from "./pod-conditions.ts";
 import { defaultPod } from "./pod-defaults.ts";
+import { dropDisabledFields } from "./pod-dropped-fields.ts";
 import { qosClass } from "./pod-level-resources.ts";
 import { podStatusErrors } from "./pod-status-validation.ts";
 import { podUpdateErrors } from "./pod-update-validation.ts";
@@ -107,7 +108,11 @@ export const podStrategy = defineStrategy<Pod>({
         context.nowMs,
       );
     }
+    dropDisabledFields(pod.spec, undefined);
     applyAllLabelKeys(pod);
+  },
+  prepareForUpdate(pod, old) {
+    dropDisabledFields(pod.spec, old.spec);
   },
   validate: (pod) => podErrors(pod),
   validateUpdate: (pod, old) => podUpdateErrors(pod, old),

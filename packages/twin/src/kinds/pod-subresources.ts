@@ -1,4 +1,4 @@
-import { Pods, type Pod } from "@fleetwright/kube";
+import { Nodes, Pods, type Pod } from "@fleetwright/kube";
 import { copyJson, isDraft, typed, type Draft } from "../machinery/draft.ts";
 import type { Subresource, SubresourceCall } from "../machinery/kind.ts";
 import { fieldErrors, refusals, statusError } from "../machinery/status-error.ts";
@@ -38,7 +38,7 @@ function checkPreconditions(pod: Pod, metadata: Draft): void {
     throw refusals.conflict(
       pods,
       name,
-      `StorageError: invalid object, Code: 4, Key: /pods/${namespace}/${name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: ${label} in precondition: ${wanted}, ${label} in object meta: ${actual}`,
+      `StorageError: invalid object, Code: 4, Key: /registry/pods/${namespace}/${name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: ${label} in precondition: ${wanted}, ${label} in object meta: ${actual}`,
     );
   }
 }
@@ -93,6 +93,8 @@ async function askKubelet(call: SubresourceCall): Promise<Draft | string> {
     if (subresource === "log") return "";
     throw refusals.badRequest(`pod ${name} does not have a host assigned`);
   }
+  // Upstream names the wrong resource when the node is gone.
+  if (server.objects.get(Nodes, { name: node }) === undefined) throw refusals.notFound(pods, node);
   throw refusals.internal(
     `this API server runs without kubelets: nothing on node ${JSON.stringify(node)} can answer ${subresource} of pod ${JSON.stringify(`${namespace}/${name}`)}`,
   );

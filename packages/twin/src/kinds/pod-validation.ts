@@ -23,7 +23,8 @@ import { volumesErrors } from "./pod-volumes.ts";
 import { dnsLabelErrors, invalidFor, labelsErrors, oneOf } from "./value-checks.ts";
 
 /** pkg/apis/core/validation/validation.go, `ValidatePodSpec` and what calls it; complaints in upstream's order. */
-const mirrorAnnotation = "kubernetes.io/config.mirror";
+/** Marks the API's picture of a pod that a kubelet runs from a file. */
+export const mirrorAnnotation = "kubernetes.io/config.mirror";
 
 function resourceClaimErrors(spec: PodSpec, metadata: ObjectMeta | undefined, field: string): FieldError[] {
   const seen = new Set<string>();
@@ -289,7 +290,7 @@ const int32 = (text: string): boolean =>
   /^(?:0|[+-]?[1-9][0-9]*)$/.test(text) && !text.startsWith("+") && Math.abs(Number(text)) <= 2_147_483_648;
 
 /** `ValidatePodSpecificAnnotations`. */
-function annotationErrors(metadata: ObjectMeta | undefined, spec: PodSpec, field: string): FieldError[] {
+export function annotationErrors(metadata: ObjectMeta | undefined, spec: PodSpec, field: string): FieldError[] {
   const annotations = metadata?.annotations ?? {};
   const errors: FieldError[] = [];
   const mirror = annotations[mirrorAnnotation];

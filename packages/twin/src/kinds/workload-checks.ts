@@ -1,4 +1,6 @@
 import {
+  jsonEqual,
+  type Json,
   labelSelectorText,
   matchesLabels,
   selectorOf,
@@ -120,6 +122,10 @@ export const strategyValue = (
 /** The text of a selector as a Scale says it: `a=b,c in (d,e)`. */
 export const scaleSelectorText = (selector: LabelSelector | undefined): string =>
   labelSelectorText(selectorOf(selector));
+
+/** Warnings about a spec are given when it is new or changes, as its generation does. */
+export const whenChanged = (now: unknown, before: unknown, warnings: () => string[]): string[] =>
+  before !== undefined && jsonEqual((now ?? null) as Json, before as Json) ? [] : warnings();
 
 /** A template whose pods run until they are deleted, and whose labels the selector finds. */
 export function longRunningTemplateErrors(
