@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startRealServer, startTwinServer } from "../test/conformance/api/servers.ts";
 import { bringTestProgram, buildProblem, findTestProgram, upstreamPrograms } from "./kubernetes/go-build.ts";
+import { keepNamespaces } from "./namespace-keeper.ts";
 import { focusOf, needsOnlyApiServer, outcomeOf, parseSpecNames } from "./upstream-specs.ts";
 import type { SpecOutcome, SpecReport } from "./upstream-specs.ts";
 
@@ -94,6 +95,8 @@ async function main(): Promise<void> {
     values.kubeconfig === undefined
       ? await (values.server === "real" ? startRealServer() : startTwinServer())
       : undefined;
+  // A cluster that is given has controllers of its own.
+  const keeper = server && keepNamespaces(server.kubeconfigPath, server.caCertificate);
   try {
     say(`${names.length} of the ${listed.length} specs in ${specsPath}`);
     const { passed, failed, missing } = await run(values.kubeconfig ?? server?.kubeconfigPath ?? "", names);
@@ -102,6 +105,7 @@ async function main(): Promise<void> {
     if (failed.length + missing.length > 0) process.exitCode = 1;
     console.log(JSON.stringify({ upstream: { passed: passed.length, failed: failed.length + missing.length } }));
   } finally {
+    await keeper?.stop();
     await server?.stop();
   }
 }

@@ -52,3 +52,13 @@ export async function define(session: Session, options: ThingOptions = {}): Prom
   await session.given("POST", definitions, definition(session, options));
   await session.served(things(session, "v1"), 200);
 }
+
+/** A schema whose `spec` has these properties. */
+export const objectWith = (properties: object, more: object = {}): object => ({
+  type: "object",
+  properties: { spec: { type: "object", properties, ...more } },
+});
+export const withRules = (properties: object, ...rules: readonly object[]): object =>
+  objectWith(properties, { "x-kubernetes-validations": rules });
+export const int = { type: "integer" };
+export const text = { type: "string" };

@@ -1,7 +1,7 @@
 import { area } from "../scenario.ts";
 import type { Scenario, Session } from "../scenario.ts";
+import type { KindCase } from "./kind-case.ts";
 import { kindCases } from "./kinds.ts";
-import type { KindCase } from "./kinds.ts";
 
 /** One kind's object in one scenario. */
 interface Subject {

@@ -1,0 +1,150 @@
+import type { KindCase } from "./kind-case.ts";
+
+const container = { name: "main", image: "example.com/app:1" };
+const labels = { app: "x" };
+const podSpec = { containers: [container] };
+const template = { metadata: { labels }, spec: podSpec };
+const jobTemplate = { metadata: { labels }, spec: { ...podSpec, restartPolicy: "Never" } };
+const selector = { matchLabels: labels };
+const group = (name: string, version = "v1"): string => `/apis/${name}/${version}`;
+
+export const workloadKinds: readonly KindCase[] = [
+  {
+    root: "/api/v1",
+    plural: "pods",
+    kind: "Pod",
+    namespaced: true,
+    content: () => ({ spec: podSpec }),
+    invalid: { spec: { containers: [] } },
+    change: { spec: { activeDeadlineSeconds: 60 } },
+    status: { phase: "Running" },
+  },
+  {
+    root: "/api/v1",
+    plural: "podtemplates",
+    kind: "PodTemplate",
+    namespaced: true,
+    content: () => ({ template }),
+    invalid: { template: { spec: { containers: [] } } },
+    change: { template: { metadata: { labels: { app: "y" } } } },
+  },
+  {
+    root: "/api/v1",
+    plural: "replicationcontrollers",
+    kind: "ReplicationController",
+    namespaced: true,
+    content: () => ({ spec: { selector: labels, template } }),
+    invalid: { spec: { replicas: -1 } },
+    change: { spec: { replicas: 2 } },
+    status: { replicas: 1 },
+  },
+  {
+    root: group("apps"),
+    plural: "deployments",
+    kind: "Deployment",
+    namespaced: true,
+    content: () => ({ spec: { selector, template } }),
+    invalid: { spec: { selector: { matchLabels: { app: "other" } } } },
+    change: { spec: { replicas: 2 } },
+    status: { replicas: 1, updatedReplicas: 1 },
+  },
+  {
+    root: group("apps"),
+    plural: "replicasets",
+    kind: "ReplicaSet",
+    namespaced: true,
+    content: () => ({ spec: { selector, template } }),
+    invalid: { spec: { replicas: -1 } },
+    change: { spec: { replicas: 2 } },
+    status: { replicas: 1 },
+  },
+  {
+    root: group("apps"),
+    plural: "statefulsets",
+    kind: "StatefulSet",
+    namespaced: true,
+    content: () => ({ spec: { selector, template, serviceName: "x" } }),
+    invalid: { spec: { podManagementPolicy: "Sometimes" } },
+    change: { spec: { replicas: 2 } },
+    status: { replicas: 1 },
+  },
+  {
+    root: group("apps"),
+    plural: "daemonsets",
+    kind: "DaemonSet",
+    namespaced: true,
+    content: () => ({ spec: { selector, template } }),
+    invalid: { spec: { template: { spec: { restartPolicy: "Never" } } } },
+    change: { spec: { minReadySeconds: 5 } },
+    status: { currentNumberScheduled: 1, numberMisscheduled: 0, desiredNumberScheduled: 1, numberReady: 0 },
+  },
+  {
+    root: group("apps"),
+    plural: "controllerrevisions",
+    kind: "ControllerRevision",
+    namespaced: true,
+    content: () => ({ revision: 1, data: { a: 1 } }),
+    invalid: { revision: -1 },
+    change: { revision: 2 },
+  },
+  {
+    root: group("batch"),
+    plural: "jobs",
+    kind: "Job",
+    namespaced: true,
+    content: () => ({ spec: { template: jobTemplate } }),
+    invalid: { spec: { parallelism: -1 } },
+    change: { spec: { parallelism: 2 } },
+    status: { active: 1 },
+  },
+  {
+    root: group("batch"),
+    plural: "cronjobs",
+    kind: "CronJob",
+    namespaced: true,
+    content: () => ({ spec: { schedule: "0 * * * *", jobTemplate: { spec: { template: jobTemplate } } } }),
+    invalid: { spec: { schedule: "whenever" } },
+    change: { spec: { suspend: true } },
+    status: { active: [] },
+  },
+  {
+    root: group("autoscaling"),
+    plural: "horizontalpodautoscalers",
+    kind: "HorizontalPodAutoscaler",
+    namespaced: true,
+    content: () => ({
+      spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "x" } },
+    }),
+    invalid: { spec: { minReplicas: 5 } },
+    change: { spec: { maxReplicas: 4 } },
+    status: { currentReplicas: 1, desiredReplicas: 2 },
+  },
+  {
+    root: group("autoscaling", "v2"),
+    plural: "horizontalpodautoscalers",
+    kind: "HorizontalPodAutoscaler",
+    namespaced: true,
+    content: () => ({
+      spec: {
+        maxReplicas: 3,
+        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "x" },
+        metrics: [
+          { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 50 } } },
+        ],
+      },
+    }),
+    invalid: { spec: { maxReplicas: 0 } },
+    change: { spec: { maxReplicas: 4 } },
+    status: { currentReplicas: 1, desiredReplicas: 2 },
+  },
+  {
+    root: group("policy"),
+    plural: "poddisruptionbudgets",
+    kind: "PodDisruptionBudget",
+    namespaced: true,
+    content: () => ({ spec: { minAvailable: 1, selector } }),
+    invalid: { spec: { maxUnavailable: 1 } },
+    change: { spec: { minAvailable: 2 } },
+    status: { observedGeneration: 1, disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 1, expectedPods: 0 },
+  },
+];
