@@ -6,7 +6,7 @@ export type Amounts = Readonly<Record<string, string>>;
 
 const isHugePages = (name: string): boolean => name.startsWith("hugepages-");
 /** `IsSupportedPodLevelResource`. */
-export const isPodLevelResource = (name: string): boolean => name === "cpu" || name === "memory" || isHugePages(name);
+const isPodLevelResource = (name: string): boolean => name === "cpu" || name === "memory" || isHugePages(name);
 
 function combine(
   into: Map<string, Quantity>,

@@ -1,6 +1,8 @@
 import type { ContainerStatus, Pod } from "@fleetwright/kube";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
-import { nonNegativeErrors, qualifiedNameErrors } from "./value-checks.ts";
+import { legacyIpErrors, parseIp } from "./ip-checks.ts";
+import { subdomainName } from "./name-checks.ts";
+import { immutableErrors, invalidFor, qualifiedNameErrors } from "./value-checks.ts";
 
 /** A container that has ended stays ended unless its restart policy starts it again. */
 function transitionErrors(
@@ -36,24 +38,67 @@ function restarts(pod: Pod, name: string, exitCode: number, initial: boolean): b
   return policy === "Always" || (policy === "OnFailure" && exitCode !== 0);
 }
 
+const systemConditions: ReadonlySet<string> = new Set(["PodScheduled", "Ready", "Initialized"]);
+const notNegative = "must be a non-negative integer";
+
+function conditionErrors(status: NonNullable<Pod["status"]>): FieldError[] {
+  return (status.conditions ?? []).flatMap(({ type, observedGeneration = 0 }, index) => {
+    const at = `status.conditions[${index}]`;
+    return [
+      ...(observedGeneration < 0
+        ? [fieldErrors.invalid(`${at}.observedGeneration`, observedGeneration, notNegative)]
+        : []),
+      ...(systemConditions.has(type) ? [] : qualifiedNameErrors(`${at}.Type`, type)),
+    ];
+  });
+}
+
+function nominationErrors(pod: Pod, old: Pod): FieldError[] {
+  const field = "status.nominatedNodeName";
+  const node = pod.status?.nominatedNodeName ?? "";
+  if (node === "" || node === old.status?.nominatedNodeName) return [];
+  return [
+    ...invalidFor(field, node, subdomainName(node, false)),
+    ...(old.spec?.nodeName
+      ? [fieldErrors.forbidden(field, "may not be set on pods that are already bound to a node")]
+      : []),
+  ];
+}
+
+/** One address of each family at most; what was there before may stay as it is. */
+function addressErrors(
+  addresses: readonly { readonly ip?: string }[] | undefined,
+  before: readonly { readonly ip?: string }[] | undefined,
+  field: string,
+): FieldError[] {
+  const texts = (addresses ?? []).map(({ ip = "" }) => ip);
+  const kept = (before ?? []).map(({ ip = "" }) => ip);
+  const errors = texts.flatMap((text, index) => legacyIpErrors(`${field}[${index}]`, text, kept));
+  const families = new Set(texts.map((text) => parseIp(text)?.family));
+  if (texts.length > 2 || (texts.length === 2 && families.size < 2)) {
+    errors.push(
+      fieldErrors.invalid(
+        field,
+        texts.map((ip) => ({ IP: ip })),
+        "may specify no more than one IP for each IP family",
+      ),
+    );
+  }
+  return errors;
+}
+
 /** `ValidatePodStatusUpdate`. */
 export function podStatusErrors(pod: Pod, old: Pod): FieldError[] {
-  const errors: FieldError[] = [];
+  const status = pod.status ?? {};
+  const errors = conditionErrors(status);
   if ((pod.spec?.nodeName ?? "") !== (old.spec?.nodeName ?? "")) {
     errors.push(fieldErrors.forbidden("status.nodeName", "may not be changed directly"));
   }
-  const status = pod.status ?? {};
-  if (status.nominatedNodeName) {
-    // A node's name is a subdomain, which qualified names contain.
-    errors.push(...qualifiedNameErrors("status.nominatedNodeName", status.nominatedNodeName));
+  errors.push(...nominationErrors(pod, old));
+  if ((status.observedGeneration ?? 0) < 0) {
+    errors.push(fieldErrors.invalid("status.observedGeneration", status.observedGeneration, notNegative));
   }
-  if (status.observedGeneration !== undefined) {
-    errors.push(...nonNegativeErrors("status.observedGeneration", status.observedGeneration));
-  }
-  for (const [index, { type }] of (status.conditions ?? []).entries()) {
-    // The kubelet's own types need no prefix; what is written must still be a name.
-    errors.push(...qualifiedNameErrors(`status.conditions[${index}].Type`, type));
-  }
+  errors.push(...immutableErrors("status.qosClass", status.qosClass ?? "", old.status?.qosClass ?? ""));
   errors.push(
     ...transitionErrors(
       status.containerStatuses,
@@ -74,5 +119,11 @@ export function podStatusErrors(pod: Pod, old: Pod): FieldError[] {
       () => false,
     ),
   );
+  errors.push(...addressErrors(status.podIPs, old.status?.podIPs, "status.podIPs"));
+  const [host] = status.hostIPs ?? [];
+  if (host !== undefined && (status.hostIP ?? "") !== (host.ip ?? "")) {
+    errors.push(fieldErrors.invalid("status.hostIPs[0].ip", host.ip ?? "", "must be equal to `hostIP`"));
+  }
+  errors.push(...addressErrors(status.hostIPs, old.status?.hostIPs, "status.hostIPs"));
   return errors;
 }

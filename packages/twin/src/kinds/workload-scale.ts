@@ -7,7 +7,7 @@ const draftOf = (value: unknown): Draft => (isDraft(value) ? value : {});
 const numberOf = (value: unknown): number => (typeof value === "number" ? value : 0);
 
 /** `scale` of what has `spec.replicas`: an autoscaling/v1 Scale. */
-export const scaleView = (selectorText: (selector: Draft) => string): NonNullable<Subresource["view"]> => ({
+const scaleView = (selectorText: (selector: Draft) => string): NonNullable<Subresource["view"]> => ({
   read(parent) {
     const { name, namespace, uid, resourceVersion, creationTimestamp } = draftOf(parent["metadata"]);
     const [spec, status] = [draftOf(parent["spec"]), draftOf(parent["status"])];
