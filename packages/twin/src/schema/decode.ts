@@ -25,6 +25,8 @@ export interface DecodeOptions {
   readonly builtin: boolean;
   /** Takes the kind in every version that there is: each group has its own name for DeleteOptions. @default false */
   readonly anyVersion?: boolean;
+  /** Whose words errors of types have. @default "json" */
+  readonly words?: "json" | "converter";
   /** Prunes a custom resource in place and returns the paths of what it took away (`spec.foo`). */
   readonly prune?: (object: Draft) => readonly string[];
 }
@@ -141,7 +143,11 @@ function decodeObject(object: Draft, options: DecodeOptions, source: Source): De
   const cannot = (problem: string): Error => cannotHandle(own, kind, problem);
   const strict = options.fieldValidation !== "Ignore";
   const decoded = attempt(cannot, () =>
-    decodeStruct(struct, object, { strict, keepsEmpty: kind.group === "apiextensions.k8s.io" }),
+    decodeStruct(struct, object, {
+      strict,
+      keepsEmpty: kind.group === "apiextensions.k8s.io",
+      words: options.words ?? "json",
+    }),
   );
   const { typeError, unknown } = decoded.findings;
   if (typeError !== undefined) throw cannot(typeError);
@@ -219,7 +225,7 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
     version: unversioned ? expected.version : version,
     kind: kind === "" ? expected.kind : kind,
   };
-  if (keyOf(own) === keyOf(expected)) return own;
+  if (keyOf(own) === keyOf(expected) || (options.anyVersion === true && own.kind === expected.kind)) return own;
   if (!isRegistered(own)) {
     throw cannotHandle(
       own,
@@ -228,7 +234,6 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
     );
   }
   if (own.kind === expected.kind) {
-    if (options.anyVersion === true) return own;
     throw refusals.badRequest(
       `the API version in the data (${apiVersionText(own)}) does not match the expected API version (${apiVersionText(expected)})`,
     );
@@ -293,8 +298,12 @@ function decodeCustom(object: Draft, options: DecodeOptions, source: Source): De
   return { object: ordered, warnings: strictness(cannot, options, source.doubled, findings.slice(0, 100)) };
 }
 
+/** Fields that a JSON text has twice (`duplicate field "spec.a"`); `value` is what was parsed from it. */
+export const duplicateFields = (text: string, value: Draft | readonly Draft[]): readonly string[] =>
+  countFields(value) < measureJson(text).fields ? strictFindings(text, undefined) : [];
+
 /** How many fields all objects in a value have; a text with more has some twice. */
-function countFields(value: Draft): number {
+function countFields(value: Draft | readonly Draft[]): number {
   let count = 0;
   const work: object[] = [value];
   for (let next = work.pop(); next !== undefined; next = work.pop()) {
