@@ -195,6 +195,8 @@ function valueOf(value: unknown, accidents: Accidents, key?: string, list = fals
     Object.entries(value).flatMap(([name, item]) => {
       if (name === "managedFields" && !accidents.managedFields) return [];
       if (name === "last-applied-configuration") return [];
+      // Prose about a column: the twin describes columns in its own words.
+      if (name === "description" && key === "columnDefinitions") return [];
       return [[wordsOf(name, accidents), valueOf(item, accidents, name, name === "metadata" ? ownList : list)]];
     }),
   );
