@@ -236,6 +236,8 @@ class Estimator {
     costs: readonly Range[],
   ): CallEstimate {
     const inputs = costs.reduce(add, nothing);
+    const list = this.#listCall(overload, target, expression.parameters);
+    if (list !== undefined) return { ...list, cost: add(list.cost, inputs) };
     const library = this.#libraryCall(name, overload, target, expression.parameters);
     if (library !== undefined) return { ...library, cost: add(library.cost, inputs) };
     return this.#standardCall(expression, overload, target, costs, inputs);
@@ -247,6 +249,47 @@ class Estimator {
     const path = this.#rootedPath(list);
     const size = path.length === 0 ? undefined : this.#sizeOfPath([...path, "@items"]);
     return { type, size: size ?? unknownSize };
+  }
+
+  /** cel-go's `ext/lists.go` and `ext/sets.go`. */
+  #listCall(
+    overload: string,
+    target: Expression | undefined,
+    parameters: readonly Expression[],
+  ): CallEstimate | undefined {
+    const made = (factor: number, size: Range): CallEstimate => ({ cost: add(scale(size, factor), fixed(11)), size });
+    const compared = (factor: number, list: Expression | undefined) => {
+      const size = this.#sizeOrUnknown(list);
+      return made(factor, multiply(size, size));
+    };
+    const [first, second] = parameters;
+    const given = (expression: Expression | undefined, otherwise: number): number =>
+      expression?.kind === "literal" && typeof expression.value === "bigint" ? Number(expression.value) : otherwise;
+    switch (overload) {
+      case "list_sets_contains_list":
+      case "list_sets_intersects_list":
+      case "list_sets_equivalent_list": {
+        const size = multiply(this.#sizeOrUnknown(first), this.#sizeOrUnknown(second));
+        return { cost: add(scale(size, overload === "list_sets_equivalent_list" ? 2 : 1), fixed(1)) };
+      }
+      case "list_distinct":
+        return compared(2, target);
+      case "list_slice":
+        return made(1, fixed(Math.max(0, given(second, this.#sizeOrUnknown(target).max) - given(first, 0))));
+      case "lists_range":
+        return made(1, fixed(given(first, limit)));
+      case "list_reverse":
+        return made(1, this.#sizeOrUnknown(target));
+      case "list_flatten":
+      case "list_flatten_int":
+        return made(overload === "list_flatten" ? 1 : given(first, limit), this.#sizeOrUnknown(target));
+      default: {
+        const sorted = /^list_([a-z]+)_(sort|sortByAssociatedKeys)$/.exec(overload);
+        if (sorted === null) return undefined;
+        const factor = sorted[1] === "string" || sorted[1] === "bytes" ? 2 + traversalFactor : 2;
+        return compared(factor, sorted[2] === "sort" ? target : first);
+      }
+    }
   }
 
   #libraryCall(

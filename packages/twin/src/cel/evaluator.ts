@@ -253,7 +253,7 @@ class Evaluator {
 }
 
 /** Functions whose cost is that of what comes out. */
-const costsByResult: ReadonlySet<string> = new Set(["join", "lists_range"]);
+const costsByResult: ReadonlySet<string> = new Set(["join"]);
 
 function fieldOf(operand: Value, field: string): Value | undefined {
   if (operand instanceof Mapping) return operand.get(field);

@@ -78,9 +78,16 @@ const libraryCosts: Readonly<Record<string, CallCost>> = {
   },
 };
 
-/** Lists and maps that functions of cel-go's own libraries walk, at least once: upstream counts 1 for them. */
-const walking: CallCost = (values) => values.reduce<number>((sum, value) => sum + sizeOf(value), 1);
-const crossing: CallCost = (values) => Math.max(1, size(values, 0) * size(values, 1));
+/** A call that makes a list; comparing all items with each other counts twice (cel-go `ext/lists.go`). */
+const newList = (items: number): number => 11 + Math.ceil(items);
+const selfCompared =
+  (factor: number, at = 0): CallCost =>
+  (values) =>
+    newList(factor * size(values, at) ** 2);
+const setCost =
+  (factor: number): CallCost =>
+  (values) =>
+    1 + factor * size(values, 0) * size(values, 1);
 
 const overloadCosts: Readonly<Record<string, CallCost>> = {
   starts_with_string: first,
@@ -97,23 +104,23 @@ const overloadCosts: Readonly<Record<string, CallCost>> = {
   matches: (values) => regexCost(size(values, 0), size(values, 1)),
   matches_string: (values) => regexCost(size(values, 0), size(values, 1)),
   contains_string: (values) => scan(size(values, 0)) * scan(size(values, 1)),
-  list_sets_contains_list: crossing,
-  list_sets_equivalent_list: (values) => 2 * Math.max(1, size(values, 0) * size(values, 1)),
-  list_sets_intersects_list: crossing,
-  list_distinct: (values) => Math.max(1, size(values, 0) ** 2),
-  list_sort: walking,
-  list_sort_by: walking,
-  list_flatten: walking,
-  list_flatten_int: walking,
-  list_reverse: walking,
-  list_slice: walking,
-  lists_range: (_values, result) => 1 + sizeOf(result),
+  list_sets_contains_list: setCost(1),
+  list_sets_equivalent_list: setCost(2),
+  list_sets_intersects_list: setCost(1),
+  list_distinct: selfCompared(2),
+  list_flatten: (values) => newList(size(values, 0)),
+  list_flatten_int: (values) => newList(Number(values[1]) * size(values, 0)),
+  list_reverse: (values) => newList(size(values, 0)),
+  list_slice: (values) => newList(Math.max(0, Number(values[2]) - Number(values[1]))),
+  lists_range: (values) => newList(Math.max(0, Number(values[0]))),
 };
 
 function smaller(values: readonly Value[]): number {
   return scan(Math.min(size(values, 0), size(values, 1)));
 }
 
+const sorts = /^list_[a-z]+_sort(?:ByAssociatedKeys)?$/;
+const textual = /^list_(?:string|bytes)_/;
 const orderings = /^(?:less|greater)(?:_equals)?_(?:string|bytes)$/;
 
 /** What a call has cost. `&&`, `||` and `?:` cost nothing themselves. */
@@ -125,6 +132,8 @@ export function callCost(name: string, overload: string, values: readonly Value[
   }
   if (Object.hasOwn(libraryCosts, name)) return traversal(values, result, overload);
   if (orderings.test(overload)) return smaller(values);
+  if (sorts.test(overload))
+    return selfCompared(textual.test(overload) ? 2 + traversalFactor : 2, values.length - 1)(values, result, overload);
   if (Object.hasOwn(overloadCosts, overload)) return overloadCosts[overload]?.(values, result, overload) ?? 1;
   return 1;
 }
