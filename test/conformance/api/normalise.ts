@@ -13,6 +13,8 @@ export interface Surroundings {
 
 const keptHeaders = ["content-type", "warning", "retry-after", "location", "allow", "www-authenticate"];
 const dayMs = 86_400_000;
+/** How a program was built is no behaviour. */
+const buildKeys = new Set(["gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"]);
 
 const instant = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
 const uuid = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g;
@@ -177,6 +179,7 @@ function headersOf(
 
 function valueOf(value: unknown, accidents: Accidents, key?: string, list = false): unknown {
   if (typeof value === "string") {
+    if (key !== undefined && buildKeys.has(key)) return "<build>";
     if (key === "resourceVersion") return rankOf(value, !list, accidents);
     if (key === "continue") return value === "" ? value : "<continue>";
     if (key === "token" && value.length > 40) return "<token>";
