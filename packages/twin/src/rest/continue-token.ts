@@ -32,7 +32,7 @@ export function decodeContinue(text: string): Continuation {
   }
   const { v, rv, start } = (token ?? {}) as { v?: unknown; rv?: unknown; start?: unknown };
   if (v !== "meta.k8s.io/v1") {
-    throw invalid(`continue key is not valid: server does not recognize this encoded version ${String(v ?? "")}`);
+    throw invalid(`continue key is not valid: server does not recognize this encoded version ${typeof v === "string" ? v : ""}`);
   }
   if (typeof rv !== "number" || !Number.isSafeInteger(rv) || rv === 0) {
     throw invalid("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
@@ -40,7 +40,7 @@ export function decodeContinue(text: string): Continuation {
   if (typeof start !== "string" || start === "") {
     throw invalid("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)");
   }
-  const key = start.replace(/\u0000$/, "");
+  const key = start.endsWith("\u0000") ? start.slice(0, -1) : start;
   if (key.split("/").some((part) => part === "" || part === "." || part === "..")) {
     throw invalid(`continue key is not valid: ${start}`);
   }

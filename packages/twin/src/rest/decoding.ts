@@ -74,29 +74,54 @@ export function decodeApply(bytes: Buffer, fieldValidation: FieldValidation, con
 const problemOf = (refusal: StatusError): string =>
   refusal.message.replace(/^\S+ in version "[^"]*" cannot be handled as a [^:]+: /, "");
 
-/** A patched or applied object, as its kind has it. @throws StatusError 422 */
+/** Where a patched object comes from. */
+export interface PatchSource {
+  /** Strategic merge patches do not become text on the way. */
+  readonly words: "json" | "converter";
+  /** What refusals name as the patch: the patched object's text, or the patch itself. */
+  text(): string;
+  /** What is wrong with the patch as text. */
+  readonly findings: readonly string[];
+}
+
+/**
+ * A patched or applied object, as its kind has it.
+ * @throws StatusError 422
+ */
 export function decodePatched(
   object: Draft,
   form: Form,
   fieldValidation: FieldValidation,
   context: RequestContext,
+  source: PatchSource,
 ): Draft {
-  const text = JSON.stringify(object);
+  // Decoding prunes custom resources in place.
+  const text = form.builtin ? undefined : source.text();
+  const refuse = (problem: string): Error =>
+    refusals.invalid({ group: "", resource: "" }, "", [
+      fieldErrors.invalid("patch", text ?? source.text(), problem),
+    ]);
+  let decoded: Decoded;
   try {
-    return told(
-      decodeValue(object, {
-        schema: form.schema,
-        kind: gvkOf(form),
-        fieldValidation,
-        builtin: form.builtin,
-        ...prunerOf(form),
-      }),
-      context,
-    );
+    decoded = decodeValue(object, {
+      schema: form.schema,
+      kind: gvkOf(form),
+      fieldValidation: fieldValidation === "Strict" ? "Warn" : fieldValidation,
+      builtin: form.builtin,
+      words: source.words,
+      ...prunerOf(form),
+    });
   } catch (error) {
     if (!(error instanceof StatusError) || error.code !== 400) throw error;
-    throw refusals.invalid({ group: "", resource: "" }, "", [fieldErrors.invalid("patch", text, problemOf(error))]);
+    throw refuse(problemOf(error));
   }
+  const own = source.words === "converter" ? decoded.warnings.toSorted() : decoded.warnings;
+  const findings = fieldValidation === "Ignore" ? [] : [...source.findings, ...own];
+  if (fieldValidation === "Strict" && findings.length > 0) {
+    throw refuse(`strict decoding error: ${findings.join(", ")}`);
+  }
+  for (const finding of findings) context.warn(finding);
+  return decoded.object;
 }
 
 const deleteOptionsId = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";

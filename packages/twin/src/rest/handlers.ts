@@ -103,7 +103,7 @@ export async function handleGet(request: ResourceCall): Promise<Reply> {
 
 /** POST to a collection. */
 export async function handleCreate(request: ResourceCall): Promise<Reply> {
-  const { core, call, kind, info } = request;
+  const { core, call, kind } = request;
   const format = negotiate(call, objectForms);
   const options = writeOptions(call.query, "CreateOptions");
   const context = contextOf(request, options);

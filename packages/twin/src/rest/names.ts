@@ -5,7 +5,7 @@ const alphabet = "bcdfghjklmnpqrstvwxz2456789";
 const suffixLength = 5;
 const maximumNameLength = 63;
 
-export function randomSuffix(random: Random, length = suffixLength): string {
+function randomSuffix(random: Random, length = suffixLength): string {
   let text = "";
   for (let index = 0; index < length; index++) text += alphabet[Math.floor(random.next() * alphabet.length)];
   return text;

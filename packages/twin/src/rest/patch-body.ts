@@ -3,14 +3,18 @@ import {
   applyMergePatch,
   applyStrategicMergePatch,
   FleetwrightError,
+  goText,
   patchSchemaOf,
 } from "@fleetwright/kube";
-import type { JsonPatchOperation } from "@fleetwright/kube";
+import type { Json, JsonPatchOperation } from "@fleetwright/kube";
+import { goJson } from "../apply/field-set.ts";
 import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import { refusals, statusError } from "../machinery/status-error.ts";
+import { duplicateFields } from "../schema/decode.ts";
 import { jsonProblem } from "../schema/json-syntax.ts";
+import type { PatchSource } from "./decoding.ts";
 
 export type PatchType = "json" | "merge" | "strategic" | "apply";
 
@@ -27,38 +31,65 @@ const maximumOperations = 10_000;
 export function patchTypeOf(contentType: string, kind: ServedKind): PatchType {
   const media = contentType.split(";")[0] ?? "";
   const type = Object.hasOwn(patchTypes, media) ? patchTypes[media] : undefined;
-  if (type === undefined || (type === "strategic" && !kind.builtin)) {
-    const supported = Object.keys(patchTypes).filter((name) => kind.builtin || patchTypes[name] !== "strategic");
-    throw refusals.unsupportedMediaType(
-      `the body of the request was in an unknown format - accepted media types include: ${supported.join(", ")}`,
-    );
-  }
-  return type;
+  if (type !== undefined && (type !== "strategic" || kind.builtin)) return type;
+  // Built-in kinds' paths know their media types: the router refuses others.
+  if (kind.builtin) throw statusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {});
+  const supported = Object.keys(patchTypes).filter((name) => patchTypes[name] !== "strategic");
+  throw refusals.unsupportedMediaType(
+    `the body of the request was in an unknown format - accepted media types include: ${supported.join(", ")}`,
+  );
+}
+
+/** A patch as it came. */
+export interface Patch {
+  readonly type: Exclude<PatchType, "apply">;
+  readonly value: unknown;
+  /** Fields that are there twice, or that an operation has not. */
+  readonly findings: readonly string[];
 }
 
 /** A patch's body as JSON. @throws StatusError 400, 413 */
-export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): unknown {
+export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): Patch {
   const text = bytes.toString();
   const introduction = type === "strategic" ? "" : "error decoding patch: ";
-  let patch: unknown;
+  let value: unknown;
   try {
-    patch = JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     const problem = jsonProblem(text) ?? (error instanceof Error ? error.message : String(error));
     throw refusals.badRequest(`${introduction}${problem}`);
   }
+  if (value === null) {
+    if (type === "merge") throw refusals.badRequest("Invalid JSON Patch");
+    return { type, value: type === "json" ? [] : {}, findings: [] };
+  }
   const expected = type === "json" ? "[]handlers.jsonPatchOp" : "map[string]interface {}";
-  if (type === "json" ? !Array.isArray(patch) : !isDraft(patch)) {
+  if (type === "json" ? !Array.isArray(value) : !isDraft(value)) {
     throw refusals.badRequest(
-      `${introduction}json: cannot unmarshal ${goKind(patch)} into Go value of type ${expected}`,
+      `${introduction}json: cannot unmarshal ${goKind(value)} into Go value of type ${expected}`,
     );
   }
-  if (Array.isArray(patch) && patch.length > maximumOperations) {
+  if (Array.isArray(value) && value.length > maximumOperations) {
     throw refusals.tooLarge(
-      `Request entity too large: The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${patch.length}`,
+      `Request entity too large: The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${value.length}`,
     );
   }
-  return patch;
+  const doubled = duplicateFields(text, value as Draft | readonly Draft[]);
+  if (type !== "json") return { type, value, findings: doubled };
+  const findings = [...doubled, ...unknownFields(value as readonly unknown[])];
+  return { type, value, findings: findings.map((finding) => `json patch ${finding}`) };
+}
+
+const operationFields: readonly string[] = ["op", "path", "from", "value"];
+
+function unknownFields(operations: readonly unknown[]): readonly string[] {
+  return operations.flatMap((operation, index) =>
+    isDraft(operation)
+      ? Object.keys(operation).flatMap((key) =>
+          operationFields.includes(key) ? [] : [`unknown field ${JSON.stringify(`[${index}].${key}`)}`],
+        )
+      : [],
+  );
 }
 
 const goKind = (value: unknown): string =>
@@ -72,20 +103,52 @@ const goKind = (value: unknown): string =>
           ? "number"
           : typeof value;
 
-/** The patched object, as plain JSON. @throws StatusError 422 for a patch that does not fit the object. */
+/** The patched object, as plain JSON. @throws StatusError 400, 422, 500 for a patch that does not fit the object */
 export function applyPatchBody(
-  type: Exclude<PatchType, "apply">,
   kind: { readonly group: string; readonly version: string; readonly kind: string },
   live: Draft,
-  patch: unknown,
+  { type, value }: Patch,
 ): Draft {
   try {
-    if (type === "json") return applyJsonPatch(live, patch as readonly JsonPatchOperation[]);
-    if (type === "merge") return applyMergePatch(live, patch);
-    return applyStrategicMergePatch(patchSchemaOf(kind) ?? {}, live, patch);
+    if (type === "json") return applyJsonPatch(live, value as readonly JsonPatchOperation[]);
+    if (type === "merge") return applyMergePatch(live, value);
+    return applyStrategicMergePatch(patchSchemaOf(kind) ?? {}, live, value);
   } catch (error) {
     if (!(error instanceof FleetwrightError)) throw error;
-    // Upstream's status for a patch that does not apply: 422 without a reason's own text.
-    throw statusError(422, "Invalid", `the server rejected our request due to an error in our request`, {});
+    throw type === "strategic" ? strategicRefusal(error.message.replace(/^patch: /, "")) : unprocessable();
   }
+}
+
+/** Upstream's status for a patch that does not apply: 422 without a reason's own text. */
+const unprocessable = (): Error =>
+  statusError(422, "Invalid", `the server rejected our request due to an error in our request`, {});
+
+/** `interpretStrategicMergePatchError`: only some errors are the client's. */
+function strategicRefusal(problem: string): Error {
+  if (problem.startsWith("invalid patch format of ")) return refusals.badRequest(problem);
+  if (problem === "lists of lists are not supported") return unprocessable();
+  return statusError(500, "", problem);
+}
+
+/** How refusals name what came of a patch. */
+export const sourceOf = ({ type, value, findings }: Patch, live: Draft, patched: Draft): PatchSource =>
+  type === "strategic"
+    ? { words: "converter", text: () => goText(value as Json), findings }
+    : { words: "json", text: () => patchedText(patched, live, type === "merge"), findings };
+
+/** The patched object's text: what the patch went through is sorted, the rest is as it was. */
+function patchedText(value: unknown, before: unknown, sortsNew: boolean): string {
+  if (value === before) return JSON.stringify(value);
+  const known = isDraft(before) || Array.isArray(before);
+  if (!known) return sortsNew ? goJson(value) : JSON.stringify(value);
+  if (Array.isArray(value)) {
+    return `[${value.map((item, index) => patchedText(item, Array.isArray(before) ? before[index] : undefined, sortsNew)).join(",")}]`;
+  }
+  if (!isDraft(value)) return JSON.stringify(value);
+  const fields = Object.keys(value).toSorted((left, right) => (left < right ? -1 : 1));
+  const inner = fields.map((key) => {
+    const old = isDraft(before) && Object.hasOwn(before, key) ? before[key] : undefined;
+    return `${JSON.stringify(key)}:${patchedText(value[key], old, sortsNew)}`;
+  });
+  return `{${inner.join(",")}}`;
 }

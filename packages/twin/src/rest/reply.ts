@@ -2,13 +2,13 @@ import type { Status } from "@fleetwright/kube";
 import type { Reply } from "../machinery/request.ts";
 import { refusals, StatusError } from "../machinery/status-error.ts";
 
-export const jsonHeaders: Readonly<Record<string, string>> = { "content-type": "application/json" };
+const jsonHeaders: Readonly<Record<string, string>> = { "content-type": "application/json" };
 
-export function jsonReply(status: number, value: unknown, headers: Reply["headers"] = {}): Reply {
+function jsonReply(status: number, value: unknown, headers: Reply["headers"] = {}): Reply {
   return { status, headers: { ...jsonHeaders, ...headers }, body: `${JSON.stringify(value)}\n` };
 }
 
-export function statusReply(status: Status, headers: Reply["headers"] = {}): Reply {
+function statusReply(status: Status, headers: Reply["headers"] = {}): Reply {
   return jsonReply(status.code ?? 200, status, headers);
 }
 

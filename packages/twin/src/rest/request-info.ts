@@ -91,10 +91,3 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
     ...(fieldSelector === null ? {} : { fieldSelector }),
   };
 }
-
-/** What the path has after the subresource: `/pods/a/proxy/some/path`. */
-export function pathRemainder(path: string, info: RequestInfo): string {
-  const marker = `/${info.subresource}/`;
-  const at = info.subresource === "" ? -1 : path.indexOf(marker);
-  return at < 0 ? "" : path.slice(at + marker.length);
-}

@@ -31,7 +31,7 @@ export const partialObject = (object: Readonly<Draft>, version: string): Draft =
 });
 
 /** What goes out as JSON or YAML, indented for people. */
-export function encodeValue(value: unknown, format: OutputFormat): { readonly type: string; readonly body: string } {
+function encodeValue(value: unknown, format: OutputFormat): { readonly type: string; readonly body: string } {
   if (format.format === "yaml") return { type: "application/yaml", body: stringify(value) };
   return {
     type: "application/json",
