@@ -1,35 +1,26 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { expect, it } from "vitest";
-import { createDiscovery } from "../../packages/twin/src/discovery/discovery.ts";
-import type { ServedKind } from "../../packages/twin/src/machinery/kind.ts";
-import { builtinKinds } from "../../packages/twin/src/schema/builtin-schemas.ts";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Transport } from "@fleetwright/kube";
+import { startTwin } from "@fleetwright/twin";
+import type { Twin } from "@fleetwright/twin";
 
 const folder = fileURLToPath(new URL("../../../shared/fixtures/kubernetes-1.36/", import.meta.url));
 
-const kinds: readonly ServedKind[] = builtinKinds().map((kind) => ({
-  ...kind,
-  strategy: {},
-  columns: [],
-  collection: kind.plural,
-  builtin: true,
-  storageVersion: kind.version,
-  subresources: new Map(kind.subresources.map((sub) => [sub.name, sub])),
-}));
+let twin: Twin;
+let transport: Transport;
+beforeAll(async () => {
+  twin = await startTwin({ listen: false });
+  transport = twin.transport();
+});
+afterAll(() => twin?.stop());
 
-const discovery = createDiscovery({ kinds: () => kinds, revision: () => 1 });
-
-function ask(path: string, accept: string): unknown {
-  const reply = discovery.answer({
-    method: "GET",
-    path,
-    query: new URLSearchParams(),
-    headers: { accept },
-    body: () => Promise.resolve(Buffer.alloc(0)),
-    signal: new AbortController().signal,
-  });
-  return reply === undefined ? undefined : (JSON.parse(reply.body as string) as unknown);
+async function ask(path: string, accept: string): Promise<unknown> {
+  const { body } = await transport({ method: "GET", path, headers: { accept } });
+  const parts: Uint8Array[] = [];
+  for await (const part of body) parts.push(part);
+  return JSON.parse(Buffer.concat(parts).toString()) as unknown;
 }
 
 const recorded = (name: string): unknown => JSON.parse(gunzipSync(readFileSync(`${folder}${name}.json.gz`)).toString());
@@ -52,11 +43,14 @@ interface Aggregated {
   }[];
 }
 
-it("aggregated discovery describes each kind as a server recorded by others does", (context) => {
+it("aggregated discovery describes each kind as a server recorded by others does", async (context) => {
   if (!existsSync(folder)) return context.skip("no fixtures beside the checkout");
   for (const name of ["api", "apis"]) {
     const theirs = recorded(`discovery-${name}`) as Aggregated;
-    const ours = ask(`/${name}`, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList") as Aggregated;
+    const ours = (await ask(
+      `/${name}`,
+      "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+    )) as Aggregated;
     const stable = (list: Aggregated) =>
       list.items.flatMap(({ metadata, versions }) =>
         versions
@@ -67,14 +61,14 @@ it("aggregated discovery describes each kind as a server recorded by others does
   }
 });
 
-it("OpenAPI has the schemas that a server recorded by others has", (context) => {
+it("OpenAPI has the schemas that a server recorded by others has", async (context) => {
   if (!existsSync(folder)) return context.skip("no fixtures beside the checkout");
   for (const path of ["api/v1", "apis/apps/v1", "apis/batch/v1", "apis/rbac.authorization.k8s.io/v1"]) {
     interface OpenApi {
       readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
     }
     const theirs = recorded(`openapi-${path.replaceAll("/", "__")}`) as OpenApi;
-    const ours = ask(`/openapi/v3/${path}`, "application/json") as OpenApi;
+    const ours = (await ask(`/openapi/v3/${path}`, "application/json")) as OpenApi;
     for (const [id, schema] of Object.entries(ours.components.schemas)) {
       // These two are said to be of every group that a server was built with.
       if (theirs.components.schemas[id] === undefined || /\.(?:DeleteOptions|WatchEvent)$/.test(id)) continue;
