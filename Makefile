@@ -67,6 +67,10 @@ bench-quota: $(STAMP) kubernetes bundle ## The quota storm, beside in-tree Resou
 bench-kube: $(STAMP) kubernetes ## 100,000 pods listed and kept, beside @kubernetes/client-node
 	@$(NPM) run bench:kube -- $(ARGS)
 
+.PHONY: bench-twin-api
+bench-twin-api: $(STAMP) kubernetes bundle ## A fleet's writes, lists and watches on the twin, beside the real server
+	@$(NPM) run bench:twin-api -- $(ARGS)
+
 .PHONY: conformance
 conformance: $(STAMP) kubernetes ## The recordings and the twin, held against the real server
 	@$(NPM) run conformance -- $(ARGS)
