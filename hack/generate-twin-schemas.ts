@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { FleetwrightError } from "@fleetwright/kube";
 import { kubernetesVersion } from "@fleetwright/lab";
 import { parseGoPackage, structFields } from "./go-structs.ts";
-import type { GoPackage } from "./go-structs.ts";
+import type { GoField, GoPackage } from "./go-structs.ts";
 import { serverSchemas } from "./server-schemas.ts";
 
 const folder = "packages/twin/src/schema";
@@ -78,15 +78,24 @@ export async function generateTwinSchemas(): Promise<ReadonlyMap<string, string>
   const find = packageFinder();
   const { schemas, resourceLists } = await serverSchemas();
   const ids = [...schemas.keys()].toSorted();
-  const fields = ids.flatMap((id): readonly (readonly [string, unknown])[] => {
+  const structs = ids.flatMap((id): readonly (readonly [string, readonly GoField[]])[] => {
     const name = goName(id);
     const found = name === undefined ? undefined : structFields(find, name.path, name.type);
-    if (name === undefined || found === undefined || found.length === 0) return [];
-    return [[id, found.map((field) => [field.name, field.type, field.omitted ? 0 : 1, ...field.embedded].join(" "))]];
+    return found === undefined || found.length === 0 ? [] : [[id, found]];
   });
+  const fields = structs.map(([id, found]): readonly [string, readonly string[]] => [
+    id,
+    found.map((field) => [field.name, field.type, field.omitted ? 0 : 1, ...field.embedded].join(" ")),
+  ]);
+  // In the order of the fields.
+  const numbers = structs.map(([id, found]): readonly [string, string] => [
+    id,
+    found.map((field) => field.numbers.join(".")).join(" "),
+  ]);
   return new Map([
     [`${folder}/builtin-schemas.generated.json`, lines(ids.map((id) => [id, withoutDescriptions(schemas.get(id))]))],
     [`${folder}/go-fields.generated.json`, lines(fields)],
+    [`${folder}/protobuf-fields.generated.json`, lines(numbers)],
     [
       `${folder}/builtin-resources.generated.json`,
       lines(resourceLists.map(({ groupVersion, resources }) => [groupVersion, resources])),

@@ -8,6 +8,8 @@ export interface GoField {
   readonly omitted: boolean;
   /** Names of the embedded structs that it comes from: Go's messages name them. */
   readonly embedded: readonly string[];
+  /** Field numbers of protobuf, outermost first: an embedded struct is a message of its own. Empty: not written. */
+  readonly numbers: readonly number[];
 }
 
 /** What the packages declare. */
@@ -68,11 +70,13 @@ export function structFields(find: FindPackage, path: string, type: string): rea
     const [, , written = "", tag = ""] = match;
     const [name = "", ...options] = tag.split(",");
     if (name === "-") continue;
+    const number = Number(/ protobuf:"\w+,(\d+)/.exec(line)?.[1] ?? 0);
     if (name === "" && options.includes("inline")) {
       const target = resolve(path, written.replace(/^\*/, ""), declaration.imports);
       if (target === undefined) continue;
       for (const field of structFields(find, target.path, target.type) ?? []) {
-        fields.push({ ...field, embedded: [target.type, ...field.embedded] });
+        const numbers = number === 0 || field.numbers.length === 0 ? [] : [number, ...field.numbers];
+        fields.push({ ...field, embedded: [target.type, ...field.embedded], numbers });
       }
       continue;
     }
@@ -83,6 +87,7 @@ export function structFields(find: FindPackage, path: string, type: string): rea
       type: goType,
       omitted: options.includes("omitzero") || (options.includes("omitempty") && canBeEmpty),
       embedded: [],
+      numbers: number === 0 ? [] : [number],
     });
   }
   return fields;

@@ -9,6 +9,7 @@ import { goStruct } from "./go-types.ts";
 import type { GoStruct, GoType } from "./go-types.ts";
 import { parseJson, plainNumbers } from "./json-number.ts";
 import { jsonProblem, maximumDepth, measureJson } from "./json-syntax.ts";
+import { messageToJson, openEnvelope } from "./protobuf-body.ts";
 import { DecodeFailure, decodeStruct, jsonKind } from "./typed-value.ts";
 import { yamlToJson } from "./yaml-body.ts";
 
@@ -36,22 +37,24 @@ export interface Decoded {
   readonly warnings: readonly string[];
 }
 
+const protobuf = "application/vnd.kubernetes.protobuf";
 const metadataId = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /**
  * A request's body as an object of the path's kind: `kind` and `apiVersion` filled in, unknown fields gone, values in
  * the form in which Go writes them (k8s.io/apimachinery/pkg/runtime/serializer/json, sigs.k8s.io/json).
  *
- * @throws StatusError 400 in upstream's words, 415 for a media type that is neither JSON nor YAML
+ * @throws StatusError 400 in upstream's words, 415 for a media type that is none of JSON, YAML and protobuf
  */
 export function decodeBody(bytes: Buffer, options: DecodeOptions): Decoded {
   const media = (options.contentType.split(";")[0] ?? "").trim().toLowerCase();
-  if (media !== "" && media !== "application/json" && media !== "application/yaml") {
+  if (media !== "" && media !== "application/json" && media !== "application/yaml" && media !== protobuf) {
     throw refusals.unsupportedMediaType(
-      "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${protobuf}`,
     );
   }
   try {
+    if (media === protobuf) return decodeProtobuf(bytes, options);
     return media === "application/yaml" ? decodeYaml(bytes, options) : decodeText(bytes.toString(), [], bytes, options);
   } catch (error) {
     if (error instanceof DecodeFailure) throw unrecognized(bytes, options, error.message);
@@ -78,6 +81,28 @@ function summarize(bytes: Buffer): string {
 function decodeYaml(bytes: Buffer, options: DecodeOptions): Decoded {
   const { json, doubled } = yamlToJson(bytes.toString());
   return decodeText(json, doubled, bytes, options);
+}
+
+/** Protobuf has no field that its type does not know, and none twice. */
+function decodeProtobuf(bytes: Buffer, options: DecodeOptions): Decoded {
+  const { apiVersion, kind, raw } = openEnvelope(bytes);
+  const source: Source = { text: () => bytes.toString(), json: undefined, doubled: [], bytes };
+  const struct = options.builtin ? goStruct(options.schema.id ?? "") : undefined;
+  // Go's reader of an envelope forgives a version that is none.
+  const typeMeta: Draft = { kind, apiVersion: apiVersion.split("/").length > 2 ? "" : apiVersion };
+  const own = versionOf(typeMeta, options, source);
+  if (struct === undefined) {
+    throw cannotHandle(
+      own,
+      options.kind,
+      "object *unstructured.Unstructured does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message",
+    );
+  }
+  const object = attempt(
+    (problem) => cannotHandle(own, options.kind, problem),
+    () => messageToJson(struct, raw),
+  );
+  return decodeObject({ ...typeMeta, ...object }, options, source);
 }
 
 function decodeText(text: string, doubled: readonly string[], bytes: Buffer, options: DecodeOptions): Decoded {

@@ -15,6 +15,8 @@ export type GoType = { readonly name: string } & (
 );
 
 export interface GoStruct {
+  /** Of its schema: `io.k8s.api.core.v1.Pod`. */
+  readonly id: string;
   /** Without its package, as messages name it. */
   readonly name: string;
   /** In the order in which Go writes them. */
@@ -63,6 +65,7 @@ export function goStruct(id: string): GoStruct | undefined {
     return { name, index, type: goType(type, property), omitted: flag === "0", embedded };
   });
   const struct: GoStruct = {
+    id,
     name: id.slice(id.lastIndexOf(".") + 1),
     fields,
     byName: new Map(fields.map((field) => [field.name, field])),
@@ -98,13 +101,13 @@ function namedType(name: string, schema: Schema): GoType {
     const props: GoType = {
       kind: "struct",
       name: "v1.JSONSchemaProps",
-      struct: () => goStruct(`${extensions}JSONSchemaProps`) ?? { name, fields: [], byName: new Map() },
+      struct: () => goStruct(`${extensions}JSONSchemaProps`) ?? { id, name, fields: [], byName: new Map() },
     };
     return { kind, name, type: () => props };
   }
   if (kind !== undefined) return { kind, name };
   if (id !== "" && Object.hasOwn(fieldsOf, id)) {
-    return { kind: "struct", name, struct: () => goStruct(id) ?? { name, fields: [], byName: new Map() } };
+    return { kind: "struct", name, struct: () => goStruct(id) ?? { id, name, fields: [], byName: new Map() } };
   }
   if (schema.type === "string") return { kind: "string", name };
   if (schema.type === "boolean") return { kind: "boolean", name };
