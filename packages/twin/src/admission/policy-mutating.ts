@@ -9,7 +9,7 @@ import {
 import { EvaluationFailure, isList, StructValue } from "../cel/values.ts";
 import { checkTypeNames, jsonOf } from "../cel/value-json.ts";
 import type { AdmissionAttributes, AdmissionPlugin } from "../machinery/admission.ts";
-import { isDraft, typed, type Draft } from "../machinery/draft.ts";
+import { isDraft, type Draft } from "../machinery/draft.ts";
 import { statusError, type StatusError } from "../machinery/status-error.ts";
 import {
   BudgetExceeded,
@@ -21,6 +21,7 @@ import {
   type ExpressionInput,
 } from "./policy-expressions.ts";
 import { policyForm } from "./policy-matching.ts";
+import { decodeChanged } from "./webhook-decoding.ts";
 import { patchedBy } from "./webhook-patch.ts";
 import { atomicParts, mergeConfiguration, sameObject } from "./policy-merge.ts";
 import { collectParams, PolicyConfigurationError, resourceOf } from "./policy-params.ts";
@@ -161,8 +162,8 @@ async function invoke(
     const expression = compiled.mutations[at];
     if (expression === undefined) continue;
     try {
-      object = patched(mutation, expression, new Evaluation(input(), policyBudget, compiled.variables), object, form);
-      if (attributes.subresource === "") form.served.strategy.defaults?.(typed(object));
+      const evaluation = new Evaluation(input(), policyBudget, compiled.variables);
+      object = decodeChanged(patched(mutation, expression, evaluation, object, form), form.served, attributes);
     } catch (thrown) {
       if (thrown instanceof MutationFailure || thrown instanceof BudgetExceeded) note(thrown.message);
       else throw thrown;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { Agent, request as httpsRequest } from "node:https";
 import { isIP } from "node:net";
 import type { Clock } from "@fleetwright/kube";
+import { jsonProblem } from "../schema/json-syntax.ts";
 
 /** Where a webhook is: `clientConfig` of webhook configurations and of conversion. */
 export interface WebhookAddress {
@@ -87,14 +88,19 @@ export async function callWebhook(
     },
   );
   if (status < 200 || status > 206) throw new WebhookCallFailure(refusedText(status, content));
-  try {
-    return JSON.parse(content) as unknown;
-  } catch (error) {
-    throw new WebhookCallFailure(
-      `couldn't get version/kind; json parse error: ${error instanceof Error ? error.message : String(error)}`,
-    );
+  if (content === "") {
+    throw new WebhookCallFailure(`0-length response with status code: ${status} and content type: application/json`);
   }
+  const problem = jsonProblem(content);
+  if (problem === undefined) return JSON.parse(content) as unknown;
+  // Upstream reads what is no JSON as YAML, to which any words are a string.
+  const shown = /^[\w .,!-]+$/.test(content)
+    ? `json: cannot unmarshal string into Go value of type ${goType}`
+    : problem;
+  throw new WebhookCallFailure(`couldn't get version/kind; json parse error: ${shown}`);
 }
+
+const goType = String.raw`struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }`;
 
 interface Endpoint {
   readonly host: string;
@@ -240,7 +246,6 @@ function refusedText(status: number, content: string): string {
   const texts: Readonly<Record<number, string>> = {
     400: "the server rejected our request for an unknown reason",
     401: "the server has asked for the client to provide credentials",
-    403: "unknown",
     404: "the server could not find the requested resource",
     405: "the server does not allow this method on the requested resource",
     413: "Request entity too large: limit is 3145728",
@@ -251,6 +256,7 @@ function refusedText(status: number, content: string): string {
   };
   const known = texts[status];
   if (known !== undefined) return known;
+  if (status === 403) return content.trimEnd();
   if (status >= 500) {
     const shown = content.length > 2048 ? `${content.slice(0, 2048)}` : content;
     return `an error on the server (${JSON.stringify(shown === "" ? "unknown" : shown.trimEnd())}) has prevented the request from succeeding`;

@@ -14,7 +14,8 @@ export function patchedBy(object: Draft, operations: readonly JsonPatchOperation
       patched = applyJsonPatch(patched, [operation]);
     } catch (error) {
       const reason = (error instanceof Error ? error.message : String(error)).replace(/^patch: /, "");
-      const wraps = operation.op === "add" || operation.op === "remove";
+      const wraps =
+        (operation.op === "add" || operation.op === "remove") && !reason.startsWith(`${operation.op} operation`);
       const place = wraps ? `error in ${operation.op} for path: '${operation.path}': ` : "";
       return { operation: operation.op, error: `${place}${reason}` };
     }

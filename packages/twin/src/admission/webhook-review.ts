@@ -65,6 +65,12 @@ export interface AdmissionAnswer {
 /** The answer is not one; the message comes after `received invalid webhook response: `. */
 export class InvalidAnswer extends Error {
   override readonly name = "InvalidAnswer";
+  /** It was not even an answer of the version asked for: the call itself counts as failed. */
+  readonly isUnreadable: boolean;
+  constructor(message: string, isUnreadable = false) {
+    super(message);
+    this.isUnreadable = isUnreadable;
+  }
 }
 
 /** Reads and checks an answer. Throws InvalidAnswer. */
@@ -74,6 +80,13 @@ export function readAnswer(
   uid: string,
   mutating: boolean,
 ): AdmissionAnswer {
+  const other = version === "v1" ? "v1beta1" : "v1";
+  if (isDraft(review) && review["apiVersion"] === `admission.k8s.io/${other}` && review["kind"] === "AdmissionReview") {
+    throw new InvalidAnswer(
+      `converting (${other}.AdmissionReview) to (${version}.AdmissionReview): unknown conversion`,
+      true,
+    );
+  }
   const response = isDraft(review) ? review["response"] : undefined;
   if (!isDraft(review) || !isDraft(response)) throw new InvalidAnswer("webhook response was absent");
   const text = (name: string): string => (typeof response[name] === "string" ? response[name] : "");

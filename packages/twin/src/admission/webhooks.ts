@@ -10,9 +10,10 @@ import {
 } from "@fleetwright/kube";
 import type { AdmissionAttributes, AdmissionPlugin } from "../machinery/admission.ts";
 import type { Authorize } from "../machinery/authorizer.ts";
-import { isDraft, typed, type Draft } from "../machinery/draft.ts";
+import { isDraft, type Draft } from "../machinery/draft.ts";
 import type { ServerAccess } from "../machinery/request.ts";
 import { refusals, statusError, StatusError } from "../machinery/status-error.ts";
+import { jsonProblem } from "../schema/json-syntax.ts";
 import { compileAdmission, conditionsHold, type AdmissionExpression } from "./policy-expressions.ts";
 import { callWebhook, WebhookCallFailure, type ResolveService } from "./webhook-client.ts";
 import {
@@ -24,6 +25,7 @@ import {
   replaceContents,
   type MatchedForm,
 } from "./webhook-matching.ts";
+import { decodeChanged } from "./webhook-decoding.ts";
 import { patchedBy } from "./webhook-patch.ts";
 import { admissionReview, InvalidAnswer, randomUuid, readAnswer, type AdmissionAnswer } from "./webhook-review.ts";
 
@@ -173,12 +175,11 @@ async function mutate(
     }
     const outcome = patchedBy(object, operations);
     if (outcome.object === undefined) throw refusals.internal(outcome.error);
-    const patched = outcome.object;
+    const patched = decodeChanged(outcome.object, form.served, attributes);
     changed = !jsonEqual(object as unknown as Json, patched as unknown as Json);
     if (!changed) return;
     const back = await inForm(patched, form.served, attributes.served);
     if (back === undefined) throw refusals.internal(`admission webhook ${JSON.stringify(webhook.name)} left no object`);
-    if (attributes.subresource === "") attributes.served.strategy.defaults?.(typed(back));
     replaceContents(attributes.object, back);
   });
   return changed;
@@ -186,13 +187,10 @@ async function mutate(
 
 function operationsOf(name: string, { patch, patchType }: AdmissionAnswer): readonly JsonPatchOperation[] {
   if (patch === "") return [];
-  let operations: unknown;
-  try {
-    operations = JSON.parse(Buffer.from(patch, "base64").toString()) as unknown;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new CallFailure(name, `received undecodable patch in webhook response: ${reason}`);
-  }
+  const text = Buffer.from(patch, "base64").toString();
+  const problem = jsonProblem(text);
+  if (problem !== undefined) throw new CallFailure(name, `received undecodable patch in webhook response: ${problem}`);
+  const operations = JSON.parse(text) as unknown;
   if (operations !== null && !Array.isArray(operations)) {
     const reason = "json: cannot unmarshal object into Go value of type jsonpatch.Patch";
     throw new CallFailure(name, `received undecodable patch in webhook response: ${reason}`);
@@ -254,6 +252,7 @@ async function ask(
     if (error instanceof WebhookCallFailure)
       throw new CallFailure(webhook.name, `failed to call webhook: ${error.message}`);
     if (!(error instanceof InvalidAnswer)) throw error;
+    if (error.isUnreadable) throw new CallFailure(webhook.name, `failed to call webhook: ${error.message}`);
     throw new CallFailure(webhook.name, `received invalid webhook response: ${error.message}`);
   }
   for (const warning of answer.warnings) attributes.context.warn(warning);
