@@ -31,8 +31,7 @@ export function needsOnlyApiServer(name: string): boolean {
   const areas = /^\[sig-(?:api-machinery|auth|instrumentation|scheduling)\]/;
   const others =
     /Garbage collector|ResourceQuota|OrderedNamespaceDeletion|kube-root-ca\.crt|with support for API chunking.*compacted|MutatingAdmissionPolicy.*Deployment|allow expressions to refer variables|opting out of API token/;
-  const more = /DisruptionController should (?:create|update\/patch)|Listing PodDisruptionBudgets/;
-  return (areas.test(name) && !others.test(name)) || more.test(name);
+  return areas.test(name) && !others.test(name);
 }
 
 /** A regular expression for ginkgo that matches these names alone; ginkgo puts the suite's own description before them. */
