@@ -45,7 +45,7 @@ describe("names of properties", () => {
     ["a b", undefined],
   ])("%s is written %s", (name, escaped) => {
     expect(escapedName(name)).toBe(escaped);
-    if (escaped !== undefined) expect(unescapedName(escaped)).toBe(name);
+    expect(unescapedName(escaped ?? name)).toBe(name);
   });
 
   it("come back as they were", () => {
