@@ -16,7 +16,7 @@ import { admissionRequest } from "./webhook-review.ts";
 
 /** What the expressions of one policy, and of one webhook's conditions, may cost (apiserver/pkg/apis/cel/config.go). */
 export const policyBudget = 10_000_000;
-export const conditionBudget = 2_500_000;
+const conditionBudget = 2_500_000;
 
 const text: Schema = { type: "string" };
 const texts: Schema = { type: "array", items: text };

@@ -22,7 +22,7 @@ export interface Literal extends Node {
   readonly value: boolean | bigint | number | string | Uint8Array | null;
 }
 
-export interface Identifier extends Node {
+interface Identifier extends Node {
   readonly kind: "identifier";
   readonly name: string;
 }

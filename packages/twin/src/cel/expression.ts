@@ -14,10 +14,10 @@ import { parseDuration, parseTimestamp } from "./time-values.ts";
 import { EvaluationFailure, type Value } from "./values.ts";
 
 /** What one evaluation of one expression may cost (apiserver/pkg/apis/cel/config.go). */
-export const perCallLimit = 1_000_000;
+const perCallLimit = 1_000_000;
 
 /** All that Kubernetes' expressions may call. */
-export const kubernetesFunctions: FunctionTable = functionTable(
+const kubernetesFunctions: FunctionTable = functionTable(
   standardLibrary,
   textLibrary,
   listLibrary,

@@ -139,7 +139,7 @@ export function callCost(name: string, overload: string, values: readonly Value[
 }
 
 /** A list of requirements, at most one for every two characters. */
-export const selectorCost = (length: number): number =>
+const selectorCost = (length: number): number =>
   10 + Math.ceil(length * traversalFactor) + Math.ceil(Math.ceil(length * 0.5) * 50);
 
 function traversalCost(value: Value): number {
