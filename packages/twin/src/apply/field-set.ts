@@ -174,11 +174,23 @@ export function compareElements(left: string, right: string): number {
   return aKeys.length - bKeys.length;
 }
 
+const surrogate = /[\ud800-\udfff]/;
+
+const byUnit = (left: string, right: string): number => (left < right ? -1 : left > right ? 1 : 0);
+
+/** Sorts in upstream's order. Elements of one object are all fields, or all keys, or all values. */
+export function sortElements(elements: string[]): void {
+  let fields = 0;
+  for (const element of elements) if (element.startsWith("f:") && !surrogate.test(element)) fields++;
+  if (fields === elements.length) elements.sort(byUnit);
+  else elements.sort(compareElements);
+}
+
 /** FieldsV1 of a set: `{"f:spec":{"f:replicas":{}}}`, in upstream's order. */
 export function formatFields(set: FieldSet): Draft {
   const elements = [...set.members];
   for (const element of set.children.keys()) if (!set.members.has(element)) elements.push(element);
-  if (elements.length > 1) elements.sort(compareElements);
+  if (elements.length > 1) sortElements(elements);
   const fields: Draft = {};
   for (const element of elements) {
     const child = set.children.get(element);

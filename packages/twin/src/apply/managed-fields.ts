@@ -4,11 +4,22 @@ import type { Schema } from "../machinery/schema.ts";
 import { refusals, statusError, type StatusError } from "../machinery/status-error.ts";
 import { compareValues } from "./compare.ts";
 import { conflictError } from "./conflict.ts";
-import { differenceOf, fieldSetOf, goJson, isEmptySet, unionOf, withoutTrees, type FieldSet } from "./field-set.ts";
+import { createdFields } from "./created-fields.ts";
+import {
+  differenceOf,
+  fieldSetOf,
+  goJson,
+  isEmptySet,
+  newFieldSet,
+  unionOf,
+  withoutTrees,
+  type FieldSet,
+} from "./field-set.ts";
 import { ShapeError } from "./list-element.ts";
 import { capUpdaters, decodeManagers, encodeManagers, managerId, type Manager, type Managers } from "./managers.ts";
 import {
   emptyObject,
+  neverOwned,
   ownable,
   reconcileManagers,
   takeChanges,
@@ -93,12 +104,7 @@ function trackUpdate(versions: Versions, live: Draft, object: Draft, managers: M
   const { comparison } = takeChanges(versions, live, object, managers, currentOperation, true);
   const fields = ownable(unionOf(comparison.modified, comparison.added));
   if (!isEmptySet(fields)) {
-    const writer = {
-      name: write.manager === "" ? "unknown" : write.manager,
-      operation: "Update",
-      apiVersion: versions.apiVersion,
-      subresource: write.subresource,
-    } as const;
+    const writer = writerOf(write);
     const id = managerId(writer);
     const previous = managers.get(id);
     managers.set(id, {
@@ -109,6 +115,29 @@ function trackUpdate(versions: Versions, live: Draft, object: Draft, managers: M
   }
   capUpdaters(managers);
 }
+
+const writerOf = (write: Write): Omit<Manager, "time" | "fields"> => ({
+  name: write.manager === "" ? "unknown" : write.manager,
+  operation: "Update",
+  apiVersion: write.apiVersion,
+  subresource: write.subresource,
+});
+
+/** `trackUpdate` of an object that nobody owns anything of yet; `false` when only that one knows. */
+function trackCreation(object: Draft, managers: Managers, write: Write): boolean {
+  const { schema, nowMs } = write;
+  const without = { trees: resetOf(write), members: neverOwned };
+  const formatted = createdFields(shapeOf(schema), emptyObject(schema), object, without);
+  if (formatted === undefined) return false;
+  if (Object.keys(formatted).length > 0) {
+    const writer = writerOf(write);
+    managers.set(managerId(writer), { ...writer, time: timeText(nowMs), fields: unread, formatted });
+  }
+  return true;
+}
+
+/** The creator's fields are only written down. */
+const unread = newFieldSet();
 
 /**
  * Sets `object.metadata.managedFields` after a create, an update or a patch that is no apply: the writer owns what it has
@@ -131,7 +160,9 @@ export function updateManagedFields(
   delete metadata["managedFields"];
   if (managers.size === 0 && live !== undefined) return;
   try {
-    trackUpdate(versionsOf(write), live ?? emptyObject(write.schema), object, managers, write);
+    if (live !== undefined || managers.size > 0 || !trackCreation(object, managers, write)) {
+      trackUpdate(versionsOf(write), live ?? emptyObject(write.schema), object, managers, write);
+    }
   } catch (error) {
     if (!(error instanceof ShapeError)) throw error;
     // As upstream does: no managedFields are better than wrong ones. Validation refuses most of these objects.

@@ -117,7 +117,7 @@ export function reconcileManagers(versions: Versions, live: Draft, managers: Man
 }
 
 /** What nobody owns: who an object is, and what the server itself keeps (`stripmeta.go`). */
-const neverOwned = fieldSetOf([
+export const neverOwned = fieldSetOf([
   ["apiVersion"],
   ["kind"],
   ["metadata"],

@@ -117,7 +117,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     exchanges.set(controller, exchange);
     // A broken connection is no defect; what waits for it hears of it by the signal.
     response.on("error", () => {});
-    response.once("close", () => controller.abort(new Error("the client has closed the connection")));
+    response.once("close", () => {
+      // Nobody waits for the rest of a whole answer.
+      if (!response.writableFinished) controller.abort(new Error("the client has closed the connection"));
+    });
     try {
       let reply: Reply;
       try {

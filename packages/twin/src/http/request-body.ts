@@ -30,10 +30,15 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<Bu
       else if (before <= maxBytes) refuse();
       else if (size > maxBytes + drainLimitBytes) request.destroy();
     });
-    request.once("end", () =>
-      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
-    );
-    const broken = (): void => reject(refusals.badRequest("unexpected EOF"));
+    let whole = false;
+    request.once("end", () => {
+      whole = true;
+      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+    });
+    const broken = (): void => {
+      // Every request closes: a refusal costs its stack.
+      if (!whole) reject(refusals.badRequest("unexpected EOF"));
+    };
     request.once("error", broken);
     request.once("close", broken);
   });

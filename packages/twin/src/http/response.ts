@@ -22,23 +22,24 @@ export async function sendReply(
   reply: Reply,
   signal: AbortSignal,
 ): Promise<void> {
-  const { status, headers, body } = reply;
-  for (const [name, value] of Object.entries(headers)) {
-    response.setHeader(name, typeof value === "string" ? value : [...value]);
-  }
-  response.statusCode = status;
+  const { status, body } = reply;
+  const headers: Record<string, string | string[] | number> = {
+    ...(reply.headers as Record<string, string | string[]>),
+  };
   if (typeof body === "string" || Buffer.isBuffer(body)) {
     let bytes = typeof body === "string" ? Buffer.from(body) : body;
-    if (bytes.length > gzipThresholdBytes && acceptsGzip(request) && !response.hasHeader("content-encoding")) {
+    if (bytes.length > gzipThresholdBytes && acceptsGzip(request) && headers["content-encoding"] === undefined) {
       // In libuv's pool: the event loop goes on.
       bytes = await compress(bytes, { level: 1 });
-      response.setHeader("content-encoding", "gzip");
-      response.appendHeader("vary", "Accept-Encoding");
+      headers["content-encoding"] = "gzip";
+      headers["vary"] = [...[headers["vary"] ?? []].flat().map(String), "Accept-Encoding"];
     }
-    response.setHeader("content-length", bytes.length);
-    response.end(bytes);
+    headers["content-length"] = bytes.length;
+    // Headers that are set one by one are copied and checked twice.
+    response.writeHead(status, headers).end(bytes);
     return;
   }
+  response.writeHead(status, headers);
   // A watch may have nothing to say for a long time, and its client waits for the head.
   response.flushHeaders();
   try {

@@ -20,6 +20,8 @@ export function createKindRegistry(builtin: readonly ServedKind[]): KindRegistry
   const custom = new Map<string, readonly ServedKind[]>();
   let byKey = new Map<string, ServedKind>();
   let byResource = new Map<string, ServedKind>();
+  /** By group and plural: admission asks several times for every write. */
+  let collections = new Map<string, Map<string, string>>();
   let all: readonly ServedKind[] = [];
   let revision = 0;
 
@@ -27,9 +29,22 @@ export function createKindRegistry(builtin: readonly ServedKind[]): KindRegistry
     all = [...builtin, ...[...custom.values()].flat()];
     byKey = new Map(all.map((kind) => [keyOf(kind.group, kind.version, kind.plural), kind]));
     byResource = new Map(all.toReversed().map((kind) => [`${kind.plural}.${kind.group}`, kind]));
+    collections = new Map();
     revision++;
   }
   rebuild();
+
+  function collectionOf(group: string, plural: string): string {
+    let ofGroup = collections.get(group);
+    if (ofGroup === undefined) collections.set(group, (ofGroup = new Map()));
+    let collection = ofGroup.get(plural);
+    if (collection === undefined) {
+      const name = `${plural}.${group}`;
+      collection = byResource.get(name)?.collection ?? (group === "" ? plural : name);
+      ofGroup.set(plural, collection);
+    }
+    return collection;
+  }
 
   return {
     find: (group, version, plural) => byKey.get(keyOf(group, version, plural)),
@@ -42,8 +57,7 @@ export function createKindRegistry(builtin: readonly ServedKind[]): KindRegistry
       else custom.set(definition, kinds);
       rebuild();
     },
-    collectionOf: (group, plural) =>
-      byResource.get(`${plural}.${group}`)?.collection ?? (group === "" ? plural : `${plural}.${group}`),
+    collectionOf,
     any: (group, plural, version) =>
       (version === undefined ? undefined : byKey.get(keyOf(group, version, plural))) ??
       byResource.get(`${plural}.${group}`),

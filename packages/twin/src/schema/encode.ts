@@ -3,5 +3,9 @@ import type { Draft } from "../machinery/draft.ts";
 /** An object's bytes: `kind` and `apiVersion` come first, then metadata, so that a list can leave the first two out by cutting. */
 export function encodeObject(object: Readonly<Draft>): Buffer {
   const { kind, apiVersion, metadata, ...rest } = object;
-  return Buffer.from(JSON.stringify({ kind, apiVersion, metadata, ...rest }));
+  const text = JSON.stringify({ kind, apiVersion, metadata, ...rest });
+  // Of its own memory: the store keeps it, and would copy what lies in Node's pool.
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }
