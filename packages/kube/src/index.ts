@@ -64,6 +64,7 @@ export * from "./selector/label-selector.ts";
 export * from "./selector/field-selector.ts";
 export * from "./manager/leader-election.ts";
 export { microTime } from "./manager/micro-time.ts";
+export { goText } from "./patch/go-text.ts";
 export { isJsonObject, jsonEqual, type Json, type JsonObject } from "./patch/json-value.ts";
 export * from "./patch/json-patch.ts";
 export * from "./patch/merge-patch.ts";

@@ -1,3 +1,4 @@
+import { goText, goTypeText } from "./go-text.ts";
 import { isJsonList, isJsonObject, valueAt, type Json, type JsonObject } from "./json-value.ts";
 import { patchError } from "./patch-error.ts";
 
@@ -12,7 +13,7 @@ export function fieldOfDirective(key: string, directive: string): string {
   const slash = key.indexOf("/");
   if (key.slice(0, slash) !== directive) {
     const list = directive === deleteFromListDirective ? "primitive" : "setElementOrder";
-    throw patchError(`invalid patch format of ${list} list: ${JSON.stringify(key)}`);
+    throw patchError(`invalid patch format of ${list} list`);
   }
   return key.slice(slash + 1);
 }
@@ -27,21 +28,21 @@ export function elementKindOf(...lists: readonly (readonly Json[])[]): ElementKi
   if (elements.some(isJsonList)) throw patchError("lists of lists are not supported");
   const type = isJsonObject(first) ? "object" : typeof first;
   if (elements.some((element) => element === null || typeof element !== type)) {
-    throw patchError(`list element types are not identical: ${JSON.stringify(lists)}`);
+    throw patchError(`list element types are not identical: ${goText(lists)}`);
   }
   return type === "object" ? "object" : "scalar";
 }
 
 export function objectElement(element: Json): JsonObject {
   if (isJsonObject(element)) return element;
-  throw patchError(`expected an object in the list, but received ${JSON.stringify(element)}`);
+  throw patchError(`expected a map[string]interface {}, but received a ${goTypeText(element)}`);
 }
 
 /** The value that identifies an element. */
 export function keyOfElement(element: Json, mergeKey: string): Json {
   const key = valueAt(objectElement(element), mergeKey);
   if (key !== undefined) return key;
-  throw patchError(`map: ${JSON.stringify(element)} does not contain declared merge key: ${mergeKey}`);
+  throw patchError(`map: ${goText(element)} does not contain declared merge key: ${mergeKey}`);
 }
 
 /** Where the element with this key is; elements without a key are passed over. */

@@ -8,6 +8,7 @@ import {
   type Json,
   type JsonObject,
 } from "./json-value.ts";
+import { goText, goTypeText } from "./go-text.ts";
 import {
   deleteFromListDirective,
   elementKindOf,
@@ -78,7 +79,7 @@ function carriedOut(directive: Json, patch: JsonObject, mode: MergeMode): JsonOb
 }
 
 const unknownDirective = (directive: Json, patch: JsonObject): Error =>
-  patchError(`unknown patch type: ${JSON.stringify(directive)} in map: ${JSON.stringify(patch)}`);
+  patchError(`unknown patch type: ${goText(directive)} in map: ${goText(patch)}`);
 
 /** Takes `$retainKeys` out of the patch and drops what it does not name. */
 function applyRetainKeys(original: JsonObject, patch: Record<string, Json>, mode: MergeMode): Record<string, Json> {
@@ -89,7 +90,7 @@ function applyRetainKeys(original: JsonObject, patch: Record<string, Json>, mode
   if (mode === "combine") {
     const before = valueAt(original, retainKeysDirective);
     if (before !== undefined && !jsonEqual(before, directive)) {
-      throw patchError(`${JSON.stringify(before)} and ${JSON.stringify(directive)} are not deep equal`);
+      throw patchError(`${goText(before)} and ${goText(directive)} are not deep equal`);
     }
     setValue(result, retainKeysDirective, directive);
     return result;
@@ -98,7 +99,7 @@ function applyRetainKeys(original: JsonObject, patch: Record<string, Json>, mode
   for (const [key, value] of Object.entries(patch)) {
     if (value === null || key.startsWith(deleteFromListDirective) || key.startsWith(elementOrderDirective)) continue;
     if (!directive.includes(key)) {
-      throw patchError(`invalid patch format of retainKeys: it does not name ${JSON.stringify(key)}, which is set`);
+      throw patchError("invalid patch format of retainKeys");
     }
   }
   for (const key of Object.keys(result)) if (!directive.includes(key)) delete result[key];
@@ -121,8 +122,9 @@ function applyElementOrders(
       setValue(result, key, order);
     }
     delete patch[key];
+    const wanted = list(order);
     const field = fieldOfDirective(key, elementOrderDirective);
-    const ordered = orderedList(valueAt(result, field), valueAt(patch, field), order, fieldOf(schema, field), mode);
+    const ordered = orderedList(valueAt(result, field), valueAt(patch, field), wanted, fieldOf(schema, field), mode);
     if (ordered === undefined) continue;
     setValue(result, field, ordered);
     delete patch[field];
@@ -132,11 +134,10 @@ function applyElementOrders(
 function orderedList(
   original: Json | undefined,
   patch: Json | undefined,
-  order: Json,
+  wanted: readonly Json[],
   field: PatchField,
   mode: MergeMode,
 ): readonly Json[] | undefined {
-  const wanted = list(order);
   const before = original === undefined ? undefined : list(original);
   const changes = patch === undefined ? undefined : list(patch);
   const mergeKey = field.mergeKey ?? "";
@@ -153,7 +154,7 @@ function orderedList(
 
 function list(value: Json): readonly Json[] {
   if (isJsonList(value)) return value;
-  throw patchError(`expected a list, but received ${JSON.stringify(value)}`);
+  throw patchError(`expected a []interface {}, but received a ${goTypeText(value)}`);
 }
 
 /** The patch's own list has to follow the order that the patch asks for. */
@@ -171,7 +172,7 @@ function checkOrder(changes: readonly Json[], order: readonly Json[], mergeKey: 
   }
   if (at < kept.length) {
     throw patchError(
-      `The order in patch list: ${JSON.stringify(changes)} doesn't match $setElementOrder list: ${JSON.stringify(order)}`,
+      `The order in patch list:\n${goText(changes)}\n doesn't match $setElementOrder list:\n${goText(order)}\n`,
     );
   }
 }
@@ -224,7 +225,7 @@ function mergeListField(
     const { named, others } = partitioned([...new Set([...original, ...patch])], patch, mergeKey);
     return interleaved(named, others, patch, original, { kind, mergeKey });
   }
-  if (mergeKey === "") throw patchError("cannot merge lists without merge key");
+  if (mergeKey === "") throw patchError("cannot merge lists without merge key for struct");
   const special = carriedOutInList(original, patch, mergeKey);
   const merged = mergeElements(special.original, special.patch, mergeKey, schemaOf(field), mode);
   const { named, others } = partitioned(merged, special.patch, mergeKey);

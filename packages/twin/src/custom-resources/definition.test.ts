@@ -206,7 +206,7 @@ describe("a custom resource", () => {
     });
     scale?.write(object, { spec: { replicas: 4 } }, context);
     expect(object["spec"]).toEqual({ n: 4 });
-    expect(() => scale?.write(gadget({}), { spec: {} }, context)).toThrow(
+    expect(() => scale?.write(gadget({}), scale.read(gadget({})), context)).toThrow(
       'the spec replicas field ".spec.n" cannot be empty',
     );
     expect(errorsOf(gadget({ n: -1 }))).toContain(

@@ -2,7 +2,7 @@ import type { CustomResourceColumnDefinition, CustomResourceDefinition } from "@
 import type { ServedKind, Subresource, TableColumn, Verb } from "../machinery/kind.ts";
 import { pruneUnknownFields } from "./prune.ts";
 import { conversionOf, type CallConversionWebhook } from "./conversion.ts";
-import { scaleSubresource } from "./scale.ts";
+import { scaleSubresource, stepsOf } from "./scale.ts";
 import { customResourceStrategy } from "./strategy.ts";
 import { servedSchema, structuralSchema } from "./structural-schema.ts";
 
@@ -23,6 +23,12 @@ export function compileDefinition(definition: CustomResourceDefinition, hooks: D
   const { group, scope, versions } = definition.spec;
   const names = definition.status?.acceptedNames ?? definition.spec.names;
   const storageVersion = versions.find(({ storage }) => storage)?.name ?? versions[0]?.name ?? "";
+  const replicasPaths = Object.fromEntries(
+    versions.map(({ name, subresources }) => [
+      `${group}/${name}`,
+      subresources?.scale === undefined ? null : stepsOf(subresources.scale.specReplicasPath),
+    ]),
+  );
   return versions
     .filter(({ served }) => served)
     .map((version): ServedKind => {
@@ -34,7 +40,7 @@ export function compileDefinition(definition: CustomResourceDefinition, hooks: D
         subresources.set("status", { name: "status", kind: gvk, schema, verbs: ["get", "patch", "update"] });
       }
       const scale = version.subresources?.scale;
-      if (scale !== undefined) subresources.set("scale", scaleSubresource(scale));
+      if (scale !== undefined) subresources.set("scale", scaleSubresource(scale, replicasPaths));
       const conversion = conversionOf(definition, version.name, hooks);
       return {
         ...gvk,

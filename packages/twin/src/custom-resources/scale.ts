@@ -9,6 +9,9 @@ import { objectMetaSchema } from "./object-meta-schema.ts";
 
 const integer: Schema = { type: "integer", format: "int32" };
 
+/** Stands in a Scale for replicas that its object has not; PUT may leave them out, which is 0. */
+const noReplicas = -2_147_483_648;
+
 const scaleSchema: Schema = {
   type: "object",
   properties: {
@@ -21,7 +24,7 @@ const scaleSchema: Schema = {
   "x-kubernetes-group-version-kind": [{ group: "autoscaling", version: "v1", kind: "Scale" }],
 };
 
-const stepsOf = (path: string): readonly string[] => path.replace(/^\./, "").split(".");
+export const stepsOf = (path: string): readonly string[] => path.replace(/^\./, "").split(".");
 
 const goType = (value: DraftValue): string => {
   if (value === null || value === undefined) return "<nil>";
@@ -96,13 +99,21 @@ function setAtPath(object: Draft, steps: readonly string[], value: DraftValue): 
 }
 
 /** `/scale` of a custom resource: an autoscaling/v1 Scale of the fields that the definition names. */
-export function scaleSubresource(scale: CustomResourceSubresourceScale): Subresource {
+export function scaleSubresource(
+  scale: CustomResourceSubresourceScale,
+  replicasPaths: NonNullable<Subresource["view"]>["replicasPaths"] = {},
+): Subresource {
+  const isMissing = (parent: Readonly<Draft>): boolean => integerAt(parent, scale.specReplicasPath).value === undefined;
+  const pathText = JSON.stringify(scale.specReplicasPath);
   return {
     name: "scale",
     kind: { group: "autoscaling", version: "v1", kind: "Scale" },
     schema: scaleSchema,
     verbs: ["get", "patch", "update"],
     view: {
+      replicasPaths,
+      missing: (parent) =>
+        isMissing(parent) ? refusals.internal(`the spec replicas field ${pathText} does not exist`) : undefined,
       read(parent) {
         const spec = integerAt(parent, scale.specReplicasPath);
         const status = integerAt(parent, scale.statusReplicasPath);
@@ -120,7 +131,7 @@ export function scaleSubresource(scale: CustomResourceSubresourceScale): Subreso
           metadata: Object.fromEntries(
             kept.filter((key) => metadata[key] !== undefined).map((key) => [key, metadata[key]]),
           ),
-          spec: spec.value === undefined || spec.value === 0 ? {} : { replicas: spec.value },
+          spec: spec.value === 0 ? {} : { replicas: spec.value ?? noReplicas },
           status: {
             replicas: status.value ?? 0,
             ...(typeof selector === "string" && selector !== "" ? { selector } : {}),
@@ -129,10 +140,7 @@ export function scaleSubresource(scale: CustomResourceSubresourceScale): Subreso
       },
       write(parent, view) {
         const replicas = isDraft(view["spec"]) ? view["spec"]["replicas"] : undefined;
-        if (replicas === undefined && integerAt(parent, scale.specReplicasPath).value === undefined) {
-          const path = JSON.stringify(scale.specReplicasPath);
-          throw refusals.badRequest(`the spec replicas field ${path} cannot be empty`);
-        }
+        if (replicas === noReplicas) throw refusals.badRequest(`the spec replicas field ${pathText} cannot be empty`);
         setAtPath(parent, stepsOf(scale.specReplicasPath), replicas ?? 0);
       },
     },

@@ -7,7 +7,11 @@ const draftOf = (value: unknown): Draft => (isDraft(value) ? value : {});
 const numberOf = (value: unknown): number => (typeof value === "number" ? value : 0);
 
 /** `scale` of what has `spec.replicas`: an autoscaling/v1 Scale. */
-const scaleView = (selectorText: (selector: Draft) => string): NonNullable<Subresource["view"]> => ({
+const scaleView = (
+  selectorText: (selector: Draft) => string,
+  apiVersions: readonly string[],
+): NonNullable<Subresource["view"]> => ({
+  replicasPaths: Object.fromEntries(apiVersions.map((apiVersion) => [apiVersion, ["spec", "replicas"]])),
   read(parent) {
     const { name, namespace, uid, resourceVersion, creationTimestamp } = draftOf(parent["metadata"]);
     const [spec, status] = [draftOf(parent["spec"]), draftOf(parent["status"])];
@@ -36,12 +40,17 @@ const scaleView = (selectorText: (selector: Draft) => string): NonNullable<Subre
 });
 
 /** A label selector's text. */
-export const selectorScale = scaleView((selector) => scaleSelectorText(selector));
+export const selectorScale = scaleView(
+  (selector) => scaleSelectorText(selector),
+  ["apps/v1", "apps/v1beta2", "apps/v1beta1"],
+);
 
 /** A ReplicationController's selector is a map. */
-export const labelsScale = scaleView((labels) =>
-  Object.entries(labels)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => `${key}=${typeof value === "string" ? value : ""}`)
-    .join(","),
+export const labelsScale = scaleView(
+  (labels) =>
+    Object.entries(labels)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]) => `${key}=${typeof value === "string" ? value : ""}`)
+      .join(","),
+  ["v1"],
 );

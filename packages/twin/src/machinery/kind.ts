@@ -133,6 +133,10 @@ export interface Subresource {
     /** What is wrong with the object afterwards. @default the strategy's `validateUpdate` */
     validate?(object: Readonly<Draft>, old: Readonly<Draft>, context: RequestContext): readonly FieldError[];
     readonly defaults?: (view: Draft) => void;
+    /** Refuses a GET of a view that cannot be shown. */
+    readonly missing?: (parent: Readonly<Draft>) => Error | undefined;
+    /** Of `scale`: where each version (`apps/v1`) has its replicas, null where it has no scale. Their owners own them in the object. */
+    readonly replicasPaths?: Readonly<Record<string, readonly string[] | null>>;
   };
   /** POST (`binding`, `eviction`, `token`): answers with the body to send, usually the decoded body or a Status. */
   create?(call: SubresourceCall): Promise<Draft>;

@@ -3,7 +3,7 @@ import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { RequestContext } from "../machinery/request.ts";
 import type { Schema } from "../machinery/schema.ts";
-import { fieldErrors, refusals, StatusError } from "../machinery/status-error.ts";
+import { fieldErrors, refusals, StatusError, statusError } from "../machinery/status-error.ts";
 import { builtinSchemas } from "../schema/builtin-schemas.ts";
 import { decodeBody, decodeValue } from "../schema/decode.ts";
 import type { Decoded, FieldValidation } from "../schema/decode.ts";
@@ -46,8 +46,8 @@ export function decodeObject(
   );
 }
 
-/** The object of an apply, as sent. @throws StatusError 400 */
-export function decodeApply(bytes: Buffer, fieldValidation: FieldValidation, context: RequestContext): Draft {
+/** The object of an apply, as sent, and the fields that are there twice. @throws StatusError 400 */
+export function decodeApply(bytes: Buffer): { readonly object: Draft; readonly doubled: readonly string[] } {
   let object: unknown;
   let doubled: readonly string[];
   try {
@@ -62,12 +62,19 @@ export function decodeApply(bytes: Buffer, fieldValidation: FieldValidation, con
       "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal into Go value of type map[string]interface {}",
     );
   }
-  if (doubled.length > 0 && fieldValidation !== "Ignore") {
-    const problem = `error converting YAML to JSON: yaml: unmarshal errors:\n  ${doubled.join("\n  ")}`;
-    if (fieldValidation === "Strict") throw refusals.badRequest(`error strict decoding YAML: ${problem}`);
-    context.warn(problem);
-  }
-  return object;
+  return { object, doubled };
+}
+
+/** Doubled fields of an applied configuration: refused, warned of or passed. @throws StatusError 400 */
+export function checkDoubledFields(
+  doubled: readonly string[],
+  fieldValidation: FieldValidation,
+  context: RequestContext,
+): void {
+  if (doubled.length === 0 || fieldValidation === "Ignore") return;
+  const problem = `error converting YAML to JSON: yaml: unmarshal errors:\n  ${doubled.join("\n  ")}`;
+  if (fieldValidation === "Strict") throw refusals.badRequest(`error strict decoding YAML: ${problem}`);
+  context.warn(problem);
 }
 
 /** Takes the decoder's own introduction from a refusal: patches have another. */
@@ -98,9 +105,7 @@ export function decodePatched(
   // Decoding prunes custom resources in place.
   const text = form.builtin ? undefined : source.text();
   const refuse = (problem: string): Error =>
-    refusals.invalid({ group: "", resource: "" }, "", [
-      fieldErrors.invalid("patch", text ?? source.text(), problem),
-    ]);
+    refusals.invalid({ group: "", resource: "" }, "", [fieldErrors.invalid("patch", text ?? source.text(), problem)]);
   let decoded: Decoded;
   try {
     decoded = decodeValue(object, {
@@ -122,6 +127,22 @@ export function decodePatched(
   }
   for (const finding of findings) context.warn(finding);
   return decoded.object;
+}
+
+/** An object that a configuration was applied to, as its kind has it. @throws StatusError 500 */
+export function decodeApplied(object: Draft, form: Form): Draft {
+  try {
+    const options = {
+      schema: form.schema,
+      kind: gvkOf(form),
+      fieldValidation: "Ignore",
+      builtin: form.builtin,
+    } as const;
+    return decodeValue(object, { ...options, ...prunerOf(form) }).object;
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.code !== 400) throw error;
+    throw statusError(500, "", `failed to convert new object to proper version: ${problemOf(error)}`);
+  }
 }
 
 const deleteOptionsId = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";

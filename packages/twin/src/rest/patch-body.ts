@@ -11,8 +11,9 @@ import { goJson } from "../apply/field-set.ts";
 import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
+import type { Schema } from "../machinery/schema.ts";
 import { refusals, statusError } from "../machinery/status-error.ts";
-import { duplicateFields } from "../schema/decode.ts";
+import { canonicalObject, duplicateFields } from "../schema/decode.ts";
 import { jsonProblem } from "../schema/json-syntax.ts";
 import type { PatchSource } from "./decoding.ts";
 
@@ -131,24 +132,36 @@ function strategicRefusal(problem: string): Error {
 }
 
 /** How refusals name what came of a patch. */
-export const sourceOf = ({ type, value, findings }: Patch, live: Draft, patched: Draft): PatchSource =>
-  type === "strategic"
-    ? { words: "converter", text: () => goText(value as Json), findings }
-    : { words: "json", text: () => patchedText(patched, live, type === "merge"), findings };
+export function sourceOf(
+  { type, value, findings }: Patch,
+  form: { readonly schema: Schema; readonly builtin: boolean },
+  live: Draft,
+  patched: Draft,
+): PatchSource {
+  if (type === "strategic") return { words: "converter", text: () => goText(value as Json), findings };
+  const text = form.builtin
+    ? () => patchedText(patched, live, canonicalObject(live, form.schema), type === "merge")
+    : () => goJson(patched);
+  return { words: "json", text, findings };
+}
 
-/** The patched object's text: what the patch went through is sorted, the rest is as it was. */
-function patchedText(value: unknown, before: unknown, sortsNew: boolean): string {
-  if (value === before) return JSON.stringify(value);
-  const known = isDraft(before) || Array.isArray(before);
-  if (!known) return sortsNew ? goJson(value) : JSON.stringify(value);
-  if (Array.isArray(value)) {
-    return `[${value.map((item, index) => patchedText(item, Array.isArray(before) ? before[index] : undefined, sortsNew)).join(",")}]`;
-  }
+const childOf = (value: unknown, key: string | number): unknown =>
+  typeof key === "number"
+    ? Array.isArray(value)
+      ? (value as unknown[])[key]
+      : undefined
+    : isDraft(value) && Object.hasOwn(value, key)
+      ? value[key]
+      : undefined;
+
+/** The patched object's text: what the patch went through is sorted, the rest is as Go wrote it. */
+function patchedText(value: unknown, before: unknown, written: unknown, sortsNew: boolean): string {
+  if (value === before) return JSON.stringify(written ?? value);
+  if (!isDraft(before) && !Array.isArray(before)) return sortsNew ? goJson(value) : JSON.stringify(value);
+  const inner = (child: unknown, key: string | number): string =>
+    patchedText(child, childOf(before, key), childOf(written, key), sortsNew);
+  if (Array.isArray(value)) return `[${value.map(inner).join(",")}]`;
   if (!isDraft(value)) return JSON.stringify(value);
   const fields = Object.keys(value).toSorted((left, right) => (left < right ? -1 : 1));
-  const inner = fields.map((key) => {
-    const old = isDraft(before) && Object.hasOwn(before, key) ? before[key] : undefined;
-    return `${JSON.stringify(key)}:${patchedText(value[key], old, sortsNew)}`;
-  });
-  return `{${inner.join(",")}}`;
+  return `{${fields.map((key) => `${JSON.stringify(key)}:${inner(value[key], key)}`).join(",")}}`;
 }

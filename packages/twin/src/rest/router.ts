@@ -12,8 +12,9 @@ import {
   handleSubresource,
   handleUpdate,
 } from "./handlers.ts";
-import type { ResourceCall } from "./handlers.ts";
+import type { ResourceCall } from "./resource-call.ts";
 import { handleList } from "./list.ts";
+import { checkAccept } from "./negotiate.ts";
 import { pageNotFound } from "./reply.ts";
 import { handleWatch } from "./watch.ts";
 
@@ -25,13 +26,17 @@ const methodNotAllowed = (): Error =>
 export async function route(core: Core, call: Call, info: RequestInfo, user: UserInfo): Promise<Reply> {
   const kind = core.registry.find(info.group, info.version, info.resource);
   if (kind === undefined) {
-    const served = core.registry.all().some((one) => one.group === info.group && one.version === info.version);
+    // Groups of custom kinds have no router that could say it in JSON, nor have groups that there are not.
+    const served = core.registry
+      .all()
+      .some((one) => one.group === info.group && (one.builtin || one.version === info.version));
     if (!served) return pageNotFound();
     throw refusals.pathNotFound();
   }
   if (!kind.namespaced && info.namespace !== "" && !(kind.plural === "namespaces" && kind.group === "")) {
     throw refusals.pathNotFound();
   }
+  if (kind.builtin && call.method === "HEAD") throw methodNotAllowed();
   const request: ResourceCall = { core, call, info, kind, user };
   if (info.subresource !== "") {
     const subresource = kind.subresources.get(info.subresource);
@@ -39,12 +44,16 @@ export async function route(core: Core, call: Call, info: RequestInfo, user: Use
     if (subresource.connect === undefined && !subresource.verbs.some((verb) => verb === info.verb)) {
       throw methodNotAllowed();
     }
+    if (kind.builtin && subresource.connect === undefined) checkAccept(call, false);
     return handleSubresource(request, subresource);
   }
-  const needsNamespace = kind.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb);
-  // A collection of all namespaces can be read only.
-  if (needsNamespace) throw methodNotAllowed();
+  if (kind.namespaced && info.namespace === "") {
+    if (info.name !== "" && !["list", "watch"].includes(info.verb)) throw refusals.pathNotFound();
+    // A collection of all namespaces can be read only.
+    if (!["list", "watch"].includes(info.verb)) throw methodNotAllowed();
+  }
   if (!kind.verbs.some((verb) => verb === info.verb)) throw methodNotAllowed();
+  if (kind.builtin) checkAccept(call, info.verb === "list" || info.verb === "watch");
   switch (info.verb) {
     case "get":
       return handleGet(request);

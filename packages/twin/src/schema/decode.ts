@@ -222,15 +222,26 @@ function strictness(
   throw cannot(`strict decoding error: ${[...yaml, ...findings].join(", ")}`);
 }
 
-let registered: ReadonlySet<string> | undefined;
+let registered: ReadonlyMap<string, string> | undefined;
 
 const keyOf = ({ group, version, kind }: GroupVersionKind): string => `${group}/${version}/${kind}`;
 
-function isRegistered(kind: GroupVersionKind): boolean {
-  registered ??= new Set(
-    [...builtinSchemas().values()].flatMap((schema) => (schema["x-kubernetes-group-version-kind"] ?? []).map(keyOf)),
+/** The schema's name of a kind that the server knows. */
+function registeredId(kind: GroupVersionKind): string | undefined {
+  registered ??= new Map(
+    [...builtinSchemas()].flatMap(([id, schema]) =>
+      (schema["x-kubernetes-group-version-kind"] ?? []).map((one) => [keyOf(one), id] as const),
+    ),
   );
-  return registered.has(keyOf(kind));
+  return registered.get(keyOf(kind));
+}
+
+/** An object of another kind is read as what it says it is before anything else. */
+function checkAs(own: GroupVersionKind, object: Draft, cannot: (problem: string) => Error): void {
+  const struct = goStruct(registeredId(own) ?? "");
+  if (struct === undefined) return;
+  const { findings } = attempt(cannot, () => decodeStruct(struct, object, { strict: false, keepsEmpty: false }));
+  if (findings.typeError !== undefined) throw cannot(findings.typeError);
 }
 
 /** What the object says that it is, the path's kind where it says nothing. Refuses what the path does not take. */
@@ -251,7 +262,7 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
     kind: kind === "" ? expected.kind : kind,
   };
   if (keyOf(own) === keyOf(expected) || (options.anyVersion === true && own.kind === expected.kind)) return own;
-  if (!isRegistered(own)) {
+  if (registeredId(own) === undefined) {
     throw cannotHandle(
       own,
       expected,
@@ -263,6 +274,7 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
       `the API version in the data (${apiVersionText(own)}) does not match the expected API version (${apiVersionText(expected)})`,
     );
   }
+  checkAs(own, object, (problem) => cannotHandle(own, expected, problem));
   throw cannotHandle(
     own,
     expected,
@@ -271,7 +283,7 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
 }
 
 /** The Go package of a group's internal types. */
-const internalPackage = (group: string): string => (group === "" ? "core" : (group.split(".")[0] ?? group));
+export const internalPackage = (group: string): string => (group === "" ? "core" : (group.split(".")[0] ?? group));
 
 function customVersion(own: GroupVersionKind, options: DecodeOptions, source: Source): GroupVersionKind {
   const expected = options.kind;

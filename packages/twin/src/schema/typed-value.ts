@@ -33,6 +33,7 @@ interface Walk extends DecodeFindings {
   readonly path: string[];
   readonly strict: boolean;
   nesting: number;
+  readonly words: "json" | "converter";
   /** Empty lists are kept: kinds that are stored as JSON. */
   readonly keepsEmpty: boolean;
 }
@@ -44,7 +45,12 @@ interface Walk extends DecodeFindings {
 export function decodeStruct(
   struct: GoStruct,
   value: Readonly<Draft>,
-  options: { readonly strict: boolean; readonly keepsEmpty: boolean },
+  options: {
+    readonly strict: boolean;
+    readonly keepsEmpty: boolean;
+    /** Whose words errors have: Go's JSON decoder, or the converter that strategic merge patches go through. @default "json" */
+    readonly words?: "json" | "converter";
+  },
 ): { readonly object: Draft; readonly findings: DecodeFindings } {
   const walk: Walk = {
     typeError: undefined,
@@ -53,6 +59,7 @@ export function decodeStruct(
     struct: "",
     path: [],
     nesting: 0,
+    words: "json",
     ...options,
   };
   return { object: readStruct(walk, struct, value), findings: walk };
@@ -63,9 +70,40 @@ const wrongType = (walk: Walk, value: string, type: string): string =>
     ? `json: cannot unmarshal ${value} into Go value of type ${type}`
     : `json: cannot unmarshal ${value} into Go struct field ${walk.struct}.${walk.names.join(".")} of type ${type}`;
 
-function mismatch(walk: Walk, value: unknown, type: string): undefined {
-  walk.typeError ??= wrongType(walk, jsonKind(value), type);
+function mismatch(walk: Walk, value: unknown, type: GoType): undefined {
+  walk.typeError ??=
+    walk.words === "converter" ? converterProblem(value, type) : wrongType(walk, jsonKind(value), type.name);
   return undefined;
+}
+
+const reflectedKind = (value: unknown): string => {
+  const number = typeof value === "number" ? value : value instanceof WrittenNumber ? Number(value.text) : undefined;
+  if (number !== undefined) return Number.isInteger(number) ? "int64" : "float64";
+  if (Array.isArray(value)) return "slice";
+  return typeof value === "boolean" ? "bool" : typeof value === "string" ? "string" : "map";
+};
+
+/** apimachinery/pkg/runtime/converter.go */
+function converterProblem(value: unknown, type: GoType): string {
+  const kind = reflectedKind(value);
+  switch (type.kind) {
+    case "string":
+      return kind === "int64" ? `cannot convert int64 to ${type.name}` : "unrecognized type: string";
+    case "boolean":
+      return "unrecognized type: bool";
+    case "float":
+      return "unrecognized type: float64";
+    case "integer":
+      return kind === "float64"
+        ? `cannot convert float64 to ${type.name}`
+        : `unrecognized type: ${type.unsigned ? "uint" : "int"}${type.bits}`;
+    case "map":
+      return `cannot restore map from ${kind}`;
+    case "struct":
+      return `cannot restore struct from: ${kind}`;
+    default:
+      return `cannot restore slice from ${kind}`;
+  }
 }
 
 /** How Go's messages call a JSON value. */
@@ -158,28 +196,28 @@ function readValue(walk: Walk, type: GoType, value: DraftValue): DraftValue {
   if (value === null || value === undefined) return undefined;
   switch (type.kind) {
     case "string":
-      return typeof value === "string" ? value : mismatch(walk, value, type.name);
+      return typeof value === "string" ? value : mismatch(walk, value, type);
     case "boolean":
-      return typeof value === "boolean" ? value : mismatch(walk, value, type.name);
+      return typeof value === "boolean" ? value : mismatch(walk, value, type);
     case "integer":
       return readInteger(walk, type, value);
     case "float":
       if (typeof value === "number") return value;
       return (value as unknown) instanceof WrittenNumber
         ? (plainNumbers(value) as number)
-        : mismatch(walk, value, type.name);
+        : mismatch(walk, value, type);
     case "pointer":
       return readValue(walk, type.element, value);
     case "struct":
       return isDraft(value) && !((value as unknown) instanceof WrittenNumber)
         ? readStruct(walk, type.struct(), value)
-        : mismatch(walk, value, type.name);
+        : mismatch(walk, value, type);
     case "list":
-      return Array.isArray(value) ? readList(walk, type.element, value) : mismatch(walk, value, type.name);
+      return Array.isArray(value) ? readList(walk, type.element, value) : mismatch(walk, value, type);
     case "map":
       return isDraft(value) && !((value as unknown) instanceof WrittenNumber)
         ? readMap(walk, type.element, value)
-        : mismatch(walk, value, type.name);
+        : mismatch(walk, value, type);
     case "any":
       return plainNumbers(value) as DraftValue;
     case "lenient": {
@@ -187,7 +225,7 @@ function readValue(walk: Walk, type: GoType, value: DraftValue): DraftValue {
       return readValue({ ...walk, strict: false, names: [], path: [], struct: "" }, type.type(), value);
     }
     case "bytes":
-      return typeof value === "string" ? taken(readBase64(value)) : mismatch(walk, value, type.name);
+      return typeof value === "string" ? taken(readBase64(value)) : mismatch(walk, value, type);
     case "quantity":
       if (typeof value === "string") return taken(readQuantity(value));
       return taken(
@@ -214,10 +252,11 @@ function readInteger(walk: Walk, type: GoType & { readonly kind: "integer" }, va
     const fits =
       Number.isInteger(value) && (type.bits === 64 || (value | 0) === value) && !(type.unsigned && value < 0);
     if (fits) return value;
+    if (walk.words === "converter") return mismatch(walk, value, type);
     walk.typeError ??= wrongType(walk, `number ${value}`, type.name);
     return undefined;
   }
-  if (!((value as unknown) instanceof WrittenNumber)) return mismatch(walk, value, type.name);
+  if (!((value as unknown) instanceof WrittenNumber)) return mismatch(walk, value, type);
   const text = numberText(value);
   if (/^-?\d+$/.test(text) && text.length < 22) {
     const whole = BigInt(text);
