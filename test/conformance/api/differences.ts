@@ -1,10 +1,4 @@
 import type { ExplainedDifference } from "./compare.ts";
 
 /** Where the twin differs and why it may: each id has its row in docs/twin-differences.md. */
-export const explainedDifferences: readonly ExplainedDifference[] = [
-  {
-    id: "protobuf",
-    scenarios: ["bad-types/a body as*"],
-    paths: /^\[0\]\.(?:status|body\.(?:message|reason|code))$/,
-  },
-];
+export const explainedDifferences: readonly ExplainedDifference[] = [];
