@@ -10,6 +10,8 @@ export interface TokenAuthenticator {
   identify(token: string, audiences?: readonly string[]): TokenIdentity | undefined;
 }
 
+/** Which credential it was, for audits (k8s.io/apiserver/pkg/authentication/user). */
+const credentialId = "authentication.kubernetes.io/credential-id";
 const rememberedUsers = 10_000;
 
 const anonymous: UserInfo = { username: anonymousName, groups: [unauthenticatedGroup] };
@@ -80,6 +82,9 @@ export function createAuthenticator({ tokens }: { readonly tokens: TokenAuthenti
       return rememberedFor(clientCertificate, () => ({
         username: clientCertificate.commonName,
         groups: clientCertificate.organizations,
+        ...(clientCertificate.fingerprint === undefined
+          ? {}
+          : { extra: { [credentialId]: [`X509SHA256=${clientCertificate.fingerprint}`] } }),
       }));
     }
     const token = bearerTokenOf(call.headers);

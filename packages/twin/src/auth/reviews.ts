@@ -24,13 +24,19 @@ const authorizationGroup = "authorization.k8s.io";
 
 type AccessSpec = Pick<SubjectAccessReviewSpec, "resourceAttributes" | "nonResourceAttributes">;
 
+/** The internal type has no names for JSON but Go's. */
+const inGo = ({ path = "", verb = "" }: NonNullable<AccessSpec["nonResourceAttributes"]>): object => ({
+  Path: path,
+  Verb: verb,
+});
+
 function specErrors(spec: AccessSpec): FieldError[] {
   const errors: FieldError[] = [];
   if (spec.resourceAttributes !== undefined && spec.nonResourceAttributes !== undefined) {
     errors.push(
       fieldErrors.invalid(
         "spec.nonResourceAttributes",
-        spec.nonResourceAttributes,
+        inGo(spec.nonResourceAttributes),
         "cannot be specified in combination with resourceAttributes",
       ),
     );
@@ -171,7 +177,7 @@ export function createReviewHandlers({
       errors.push(
         fieldErrors.invalid(
           "spec.nonResourceAttributes",
-          spec.nonResourceAttributes,
+          inGo(spec.nonResourceAttributes),
           "disallowed on this kind of request",
         ),
       );

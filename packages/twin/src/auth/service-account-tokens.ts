@@ -118,6 +118,10 @@ const keyIdOf = (key: KeyObject): string =>
 
 const algorithmOf = (key: KeyObject): "ES256" | "RS256" => (key.asymmetricKeyType === "ec" ? "ES256" : "RS256");
 
+/** As Go writes a map. */
+const inOrder = <T>(map: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
+  Object.fromEntries(Object.entries(map).toSorted(([left], [right]) => (left < right ? -1 : 1)));
+
 /** Service account tokens: pkg/serviceaccount (jwt.go, claims.go, legacy.go). */
 export function createServiceAccountTokens({
   server: { objects },
@@ -235,7 +239,7 @@ export function createServiceAccountTokens({
       username: serviceAccountUsername(namespace, name),
       uid: serviceaccount?.uid ?? "",
       groups: serviceAccountGroups(namespace),
-      ...(Object.keys(extra).length === 0 ? {} : { extra }),
+      ...(Object.keys(extra).length === 0 ? {} : { extra: inOrder(extra) }),
     };
   }
 

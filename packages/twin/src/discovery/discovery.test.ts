@@ -69,7 +69,7 @@ function open(kinds: readonly ServedKind[] = builtin) {
   const get = (path: string, headers?: Call["headers"]): Reply | undefined => discovery.answer(call(path, headers));
   const read = (path: string, headers?: Call["headers"]) =>
     JSON.parse((get(path, headers)?.body ?? "null") as string) as Record<string, unknown>;
-  return { state, get, read };
+  return { state, discovery, get, read };
 }
 
 const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -90,8 +90,27 @@ describe("discovery", () => {
 
   it("says nothing about paths that are not its own, and about groups that are not there", () => {
     const { get } = open();
-    const others = ["/", "/healthz", "/apis/none", "/apis/apps/v7", "/api/v1/pods", "/openapi/v3/apis/none/v1"];
+    const others = ["/healthz", "/apis/none", "/apis/none/v1", "/apis/example.com/v7"];
     expect(others.filter((path) => get(path) !== undefined)).toEqual([]);
+    expect(get("/openapi/v3/apis/none/v1")).toMatchObject({ status: 404, body: "" });
+  });
+
+  it("refuses versions that a group has not, and methods that a path has not", () => {
+    const { discovery, get } = open();
+    for (const path of ["/apis/apps/v7", "/api/v2"]) expect(() => get(path)).toThrow(/could not find/);
+    for (const path of ["/api/v1", "/apis/apps/v1", "/version"]) {
+      expect(() => discovery.answer({ ...call(path), method: "HEAD" })).toThrow(/does not allow this method/);
+    }
+  });
+
+  it("lists every path, and describes each in a document", () => {
+    const { read } = open();
+    expect(read("/")["paths"]).toEqual(
+      expect.arrayContaining(["/api", "/api/v1", "/apis/apps", "/apis/apps/v1", "/openapi/v3", "/version"]),
+    );
+    const documents = Object.keys(read("/openapi/v3")["paths"] as object);
+    expect(documents).toEqual(expect.arrayContaining(["api/v1", "apis/apps", "apis/apps/v1", "version"]));
+    for (const name of documents) expect(read(`/openapi/v3/${name}`)).toHaveProperty("paths");
   });
 
   it("lists a custom kind as soon as it is served, and says that the document changed", () => {

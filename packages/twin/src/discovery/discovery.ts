@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Call, Reply } from "../machinery/request.ts";
-import { refusals } from "../machinery/status-error.ts";
+import { methodNotAllowed, refusals } from "../machinery/status-error.ts";
 import {
   aggregatedList,
   coreVersions,
@@ -14,6 +14,7 @@ import {
 import type { Group, GroupVersionKinds } from "./groups.ts";
 import { openapiPaths } from "./openapi-paths.ts";
 import { addCustomKind, createSchemaSet } from "./openapi-schemas.ts";
+import { pathDocuments, pathItem, rootPaths } from "./other-paths.ts";
 import { serverVersion } from "./server-version.ts";
 
 /** What discovery describes: the kinds that are served now. */
@@ -35,6 +36,7 @@ interface Document {
   readonly hash: string;
 }
 
+const watchEventId = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent";
 const aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const json = "application/json";
 
@@ -86,12 +88,9 @@ export function createDiscovery(source: DiscoverySource): Discovery {
     const set = createSchemaSet("v3");
     for (const kind of version.kinds) if (!kind.builtin) addCustomKind(set, kind, "v3");
     const paths = openapiPaths(version, set, "v3");
-    return {
-      openapi: "3.0.0",
-      info: information,
-      paths,
-      components: { schemas: set.all(), securitySchemes: { BearerToken: bearerToken } },
-    };
+    // What watches answer is described with the kinds, though no path here says so.
+    if (version.kinds.some(({ builtin, verbs }) => builtin && verbs.includes("watch"))) set.named(watchEventId);
+    return openapiDocument(paths, set.all());
   }
 
   function openapiV2(): object {
@@ -103,7 +102,7 @@ export function createDiscovery(source: DiscoverySource): Discovery {
     }
     return {
       swagger: "2.0",
-      info: { ...information, version: serverVersion.gitVersion },
+      info: information,
       paths,
       definitions: set.all(),
       securityDefinitions: { BearerToken: bearerToken },
@@ -114,16 +113,18 @@ export function createDiscovery(source: DiscoverySource): Discovery {
   function v3Document(path: string): Document | undefined {
     return document(`/openapi/v3/${path}`, () => {
       const version = versionAt(path);
-      return version === undefined ? undefined : openapiV3(version);
+      if (version !== undefined) return openapiV3(version);
+      return pathDocuments(groups).includes(path) ? openapiDocument(pathItem(path), {}) : undefined;
     });
   }
 
   function v3Index(): Document | undefined {
     return document("/openapi/v3", () => ({
       paths: Object.fromEntries(
-        groups
-          .flatMap(({ versions }) => versions)
-          .map((version) => groupVersionPath(version).slice(1))
+        [
+          ...pathDocuments(groups),
+          ...groups.flatMap(({ versions }) => versions).map((version) => groupVersionPath(version).slice(1)),
+        ]
           .toSorted()
           .map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${versionHash(path)}` }]),
       ),
@@ -152,9 +153,9 @@ export function createDiscovery(source: DiscoverySource): Discovery {
     return { status: 200, headers, body: found.body };
   }
 
-  function plain(found: Document | undefined): Reply | undefined {
+  function plain(found: Document | undefined, type: string = json): Reply | undefined {
     if (found === undefined) return undefined;
-    return { status: 200, headers: { "content-type": json, "cache-control": "no-cache, private" }, body: found.body };
+    return { status: 200, headers: { "content-type": type, "cache-control": "no-cache, private" }, body: found.body };
   }
 
   /** `/api` and `/apis`, plain or aggregated as the client prefers. */
@@ -179,11 +180,11 @@ export function createDiscovery(source: DiscoverySource): Discovery {
       const found = document(path, openapiV2);
       return found === undefined ? undefined : reply(call, found, json);
     }
-    if (path === "/openapi/v3") return plain(v3Index());
+    if (path === "/openapi/v3") return plain(v3Index(), "text/plain; charset=utf-8");
     if (!path.startsWith("/openapi/v3/")) return undefined;
     const name = path.slice("/openapi/v3/".length);
     const found = v3Document(name);
-    if (found === undefined) return undefined;
+    if (found === undefined) return { status: 404, headers: {}, body: "" };
     const asked = call.query.get("hash");
     if (asked === null || asked === "") return reply(call, found, json);
     const current = versionHash(name);
@@ -195,13 +196,13 @@ export function createDiscovery(source: DiscoverySource): Discovery {
 
   return {
     answer(call) {
-      if (call.method !== "GET" && call.method !== "HEAD") return undefined;
       const path = call.path.length > 1 && call.path.endsWith("/") ? call.path.slice(0, -1) : call.path;
-      if (path === "/version") return plain(documentOf(serverVersion));
+      if (path === "/") return plain(document(path, () => ({ paths: rootPaths(groups) })));
+      if (path === "/version") return read(call, plain(documentOf(serverVersion)));
       if (path === "/api" || path === "/apis") return root(call, path);
       if (path.startsWith("/openapi/")) return openapi(call, path);
       if (path.startsWith("/api/") || path.startsWith("/apis/")) {
-        return plain(
+        const found = plain(
           document(path, () => {
             const version = versionAt(path.slice(1));
             if (version !== undefined) return resourceList(version);
@@ -209,11 +210,32 @@ export function createDiscovery(source: DiscoverySource): Discovery {
             return group === undefined ? undefined : groupObject(group);
           }),
         );
+        if (found !== undefined) return path.split("/").length === 3 && path !== "/api/v1" ? found : read(call, found);
+        // The router of the core group, and those of groups that are there, say it in JSON.
+        const group = path.startsWith("/api/") ? "" : (path.split("/")[2] ?? "");
+        if (groups.some(({ name, versions }) => name === group && versions.some(isBuiltin)))
+          throw refusals.pathNotFound();
+        return undefined;
       }
       return undefined;
     },
   };
 }
+
+const isBuiltin = ({ kinds }: GroupVersionKinds): boolean => kinds.some(({ builtin }) => builtin);
+
+/** What the router reads only: other methods are refused. */
+function read(call: Call, reply: Reply | undefined): Reply | undefined {
+  if (reply === undefined || call.method === "GET") return reply;
+  throw methodNotAllowed();
+}
+
+const openapiDocument = (paths: object, schemas: object): object => ({
+  openapi: "3.0.0",
+  info: information,
+  paths,
+  components: { schemas, securitySchemes: { BearerToken: bearerToken } },
+});
 
 const withVary = (reply: Reply | undefined): Reply | undefined =>
   reply === undefined ? undefined : { ...reply, headers: { ...reply.headers, vary: "Accept" } };

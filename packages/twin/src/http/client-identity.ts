@@ -24,7 +24,11 @@ export function clientIdentity(socket: TLSSocket): ClientIdentity {
   const { subject } = socket.getPeerCertificate();
   return {
     kind: "verified",
-    certificate: { commonName: listOf(subject.CN).at(-1) ?? "", organizations: listOf(subject.O) },
+    certificate: {
+      commonName: listOf(subject.CN).at(-1) ?? "",
+      organizations: listOf(subject.O),
+      fingerprint: peer.fingerprint256.replaceAll(":", "").toLowerCase(),
+    },
     notAfterMs: Date.parse(peer.validTo),
   };
 }

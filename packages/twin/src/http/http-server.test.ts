@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { Agent, request as httpsRequest, type RequestOptions } from "node:https";
 import type { IncomingMessage } from "node:http";
@@ -97,7 +98,8 @@ describe("a call", () => {
       return ok("");
     };
     await ask("/", { agent: false, ca: authority.certificate, cert: client.certificate, key: client.key });
-    expect(seen).toEqual({ commonName: "ada", organizations: ["devs", "system:masters"] });
+    const fingerprint = new X509Certificate(client.certificate).fingerprint256.replaceAll(":", "").toLowerCase();
+    expect(seen).toEqual({ commonName: "ada", organizations: ["devs", "system:masters"], fingerprint });
   });
 
   it("with a certificate that is not trusted is 401, unless a token says who it is", async () => {

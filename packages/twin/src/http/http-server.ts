@@ -7,6 +7,7 @@ import type { Call, Reply } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { type ClientIdentity, clientIdentity } from "./client-identity.ts";
 import { failureReply } from "./failure.ts";
+import { parseQuery } from "./query.ts";
 import { defaultMaxBodyBytes, readBody } from "./request-body.ts";
 import { sendReply } from "./response.ts";
 
@@ -97,7 +98,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     return {
       method: request.method ?? "GET",
       path,
-      query: new URLSearchParams(query),
+      query: parseQuery(query),
       headers,
       signal,
       body() {

@@ -1,6 +1,7 @@
 import { type Logger, silentLogger, type Transport, type UserInfo } from "@fleetwright/kube";
 import type { Call, Reply } from "../machinery/request.ts";
 import { failureReply } from "./failure.ts";
+import { parseQuery } from "./query.ts";
 import { bodyTooLarge, defaultMaxBodyBytes } from "./request-body.ts";
 
 function headersOf(headers: Readonly<Record<string, string | readonly string[]>> | undefined): Call["headers"] {
@@ -38,7 +39,7 @@ export function createInProcessTransport(
     const call: Call = {
       method: request.method,
       path,
-      query: new URLSearchParams(mark < 0 ? "" : request.path.slice(mark + 1)),
+      query: parseQuery(mark < 0 ? "" : request.path.slice(mark + 1)),
       headers: headersOf(request.headers),
       signal: controller.signal,
       user,

@@ -67,7 +67,7 @@ describe("rbacStrategies", () => {
       expect.objectContaining({
         field: "roleRef",
         message:
-          'Invalid value: {"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"b"}: cannot change roleRef',
+          'Invalid value: {"APIGroup":"rbac.authorization.k8s.io","Kind":"Role","Name":"b"}: cannot change roleRef',
       }),
     ]);
     expect(strategy?.validateUpdate?.(binding("a"), binding("a"), context)).toEqual([]);

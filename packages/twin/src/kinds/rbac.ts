@@ -86,7 +86,12 @@ function bindingErrors({ roleRef, subjects = [] }: Binding, namespaced: boolean)
 }
 
 function roleRefErrors(binding: Binding, old: Binding): FieldError[] {
-  const inOrder = ({ roleRef: { apiGroup = "", kind, name } }: Binding): object => ({ apiGroup, kind, name });
+  // The internal type has no names for JSON but Go's.
+  const inOrder = ({ roleRef: { apiGroup = "", kind, name } }: Binding): object => ({
+    APIGroup: apiGroup,
+    Kind: kind,
+    Name: name,
+  });
   return JSON.stringify(inOrder(binding)) === JSON.stringify(inOrder(old))
     ? []
     : [fieldErrors.invalid("roleRef", inOrder(binding), "cannot change roleRef")];

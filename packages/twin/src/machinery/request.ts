@@ -15,7 +15,11 @@ export interface Call {
   /** Aborted when the client has gone or the server stops. */
   readonly signal: AbortSignal;
   /** A verified client certificate: its common name, organizations (groups), and uid (the 1.3.6.1.4.1.57683.2 attribute). */
-  readonly clientCertificate?: { readonly commonName: string; readonly organizations: readonly string[] };
+  readonly clientCertificate?: {
+    readonly commonName: string;
+    readonly organizations: readonly string[];
+    /** SHA-256 of the certificate, in hexadecimal digits. */ readonly fingerprint?: string;
+  };
   /** Who it is, when the caller is in this process and needs no proof. */
   readonly user?: UserInfo;
 }

@@ -126,7 +126,7 @@ interface Subject {
 
 /** `pods "a"`, `deployments.apps "a"`. */
 const subjectText = ({ group, resource }: Subject, name: string): string =>
-  `${group === "" ? resource : `${resource}.${group}`} ${JSON.stringify(name)}`;
+  `${group === "" ? resource : `${resource}.${group}`} ${goQuote(name)}`;
 
 /** A refusal as the client of the API sees it. `ApiError` is what clients throw too, so in-process callers see the same. */
 export function statusError(
@@ -225,6 +225,10 @@ export const refusals = {
   internal: (message: string) =>
     statusError(500, "InternalError", `Internal error occurred: ${message}`, { causes: [{ message }] }),
 };
+
+/** What the real server's router says about a method that a path has not got. */
+export const methodNotAllowed = (): StatusError =>
+  statusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
 
 function details({ group, resource }: Subject, name: string): Status["details"] {
   return {

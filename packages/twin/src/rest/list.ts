@@ -10,11 +10,11 @@ import { parseObject } from "./codec.ts";
 import { decodeContinue, encodeContinue, expiredContinuation } from "./continue-token.ts";
 import { apiVersionOf } from "./core.ts";
 import type { Core } from "./core.ts";
-import { listForms, negotiate } from "./negotiate.ts";
+import { allForms, negotiate } from "./negotiate.ts";
 import type { OutputFormat } from "./negotiate.ts";
 import { listOptions } from "./options.ts";
 import type { ListOptions } from "./options.ts";
-import { includeObject, itemPrefix, partialObject, valueReply } from "./respond.ts";
+import { formMismatch, includeObject, itemPrefix, partialObject, valueReply } from "./respond.ts";
 import { parseRevision, tooLarge } from "./revisions.ts";
 import { selectionOf } from "./selection.ts";
 import type { Selection } from "./selection.ts";
@@ -185,6 +185,7 @@ export async function listReply(
     return valueReply(200, { kind: kind.listKind, apiVersion: apiVersionOf(kind), metadata, items }, format);
   }
   const { version } = format.convert;
+  if (format.convert.kind === "PartialObjectMetadata") throw formMismatch(kind, "PartialObjectMetadata");
   if (format.convert.kind === "Table") {
     const table = renderTable({
       kind,
@@ -206,7 +207,7 @@ export async function listReply(
 
 /** GET of a collection. */
 export async function handleList(core: Core, call: Call, kind: ServedKind, info: RequestInfo): Promise<Reply> {
-  const format = negotiate(call, listForms);
+  const format = negotiate(call, allForms);
   const options = listOptions(call.query, false);
   const selection = selectionOf(kind, info, options);
   if (format.convert?.kind === "Table") includeObject(call);

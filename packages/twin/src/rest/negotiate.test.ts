@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Call } from "../machinery/request.ts";
-import { listForms, negotiate, plainOnly } from "./negotiate.ts";
+import { allForms, negotiate, plainOnly } from "./negotiate.ts";
 
 const call = (accept: string, query = "", userAgent = ""): Call => ({
   method: "GET",
@@ -21,7 +21,7 @@ describe("what a client accepts", () => {
   });
 
   it("is a table where kubectl asks for one first", () => {
-    expect(negotiate(call(`${table},application/json`), listForms).convert).toEqual({ kind: "Table", version: "v1" });
+    expect(negotiate(call(`${table},application/json`), allForms).convert).toEqual({ kind: "Table", version: "v1" });
   });
 
   it("is the next clause where a form is not to be had", () => {

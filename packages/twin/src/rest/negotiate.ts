@@ -1,5 +1,5 @@
 import type { Call } from "../machinery/request.ts";
-import { refusals } from "../machinery/status-error.ts";
+import { refusals, statusError } from "../machinery/status-error.ts";
 
 /** What the client wants to get, after its `Accept` header. */
 export interface OutputFormat {
@@ -66,7 +66,10 @@ const formats = [
   { subtype: "yaml", format: "yaml" },
 ] as const;
 
-const acceptable = "only the following media types are accepted: application/json, application/yaml";
+const mediaTypes = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"] as const;
+const streamTypes = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"] as const;
+
+const acceptable = `only the following media types are accepted: ${mediaTypes.join(", ")}`;
 
 /** Clients that people read with get indented JSON (`isPrettyPrint`). */
 function wantsPretty(call: Call): boolean {
@@ -87,9 +90,32 @@ function convertOf(
 
 /** Nothing but the object itself. */
 export const plainOnly: ReadonlySet<string> = new Set();
-export const objectForms: ReadonlySet<string> = new Set(["Table", "PartialObjectMetadata"]);
-export const listForms: ReadonlySet<string> = new Set(["Table", "PartialObjectMetadataList"]);
+/** Whether the answer is an object or a list is seen when it is there. */
+export const allForms: ReadonlySet<string> = new Set(["Table", "PartialObjectMetadata", "PartialObjectMetadataList"]);
 export const watchForms: ReadonlySet<string> = new Set(["Table", "PartialObjectMetadata"]);
+
+/**
+ * What the router of built-in kinds says before anybody looks at the request: it knows no wildcards but one
+ * (emicklei/go-restful, `Route.matchesAccept`).
+ *
+ * @throws StatusError 406
+ */
+export function checkAccept(call: Call, streams: boolean): void {
+  const value = call.headers["accept"];
+  const accept = (typeof value === "string" ? value : value?.[0]) ?? "";
+  if (accept === "" || accept === "application/json") return;
+  const produced: readonly string[] = streams ? [...mediaTypes, ...streamTypes] : mediaTypes;
+  for (const clause of accept.split(",")) {
+    const media = (clause.split(";")[0] ?? "").trim();
+    if (media === "*/*" || produced.includes(media)) return;
+  }
+  throw statusError(
+    406,
+    "NotAcceptable",
+    `406: Not Acceptable\n\nAvailable representations: ${produced.join(", ")}`,
+    {},
+  );
+}
 
 /**
  * The first clause of `Accept` that the server can satisfy (k8s.io/apiserver/pkg/endpoints/handlers/negotiation).

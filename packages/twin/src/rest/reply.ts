@@ -1,6 +1,9 @@
 import type { Status } from "@fleetwright/kube";
-import type { Reply } from "../machinery/request.ts";
+import type { Call, Reply } from "../machinery/request.ts";
 import { refusals, StatusError } from "../machinery/status-error.ts";
+import { negotiate, plainOnly } from "./negotiate.ts";
+import type { OutputFormat } from "./negotiate.ts";
+import { valueReply } from "./respond.ts";
 
 const jsonHeaders: Readonly<Record<string, string>> = { "content-type": "application/json" };
 
@@ -13,9 +16,21 @@ function statusReply(status: Status, headers: Reply["headers"] = {}): Reply {
 }
 
 /** How a refusal goes out; anything that is no refusal is a defect of the server and answers 500. */
-export function errorReply(error: unknown): Reply {
-  if (error instanceof StatusError) return statusReply(error.status, error.headers);
-  return statusReply(refusals.internal(error instanceof Error ? error.message : String(error)).status);
+export function errorReply(error: unknown, call?: Call): Reply {
+  const known =
+    error instanceof StatusError ? error : refusals.internal(error instanceof Error ? error.message : String(error));
+  const format = call === undefined ? undefined : formatFor(call);
+  if (format === undefined) return statusReply(known.status, known.headers);
+  return valueReply(known.code, known.status, format, known.headers);
+}
+
+/** Nothing where the client accepts nothing that there is: a refusal is told all the same. */
+function formatFor(call: Call): OutputFormat | undefined {
+  try {
+    return negotiate(call, plainOnly);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What Go's HTTP server says about a path that nobody serves. */

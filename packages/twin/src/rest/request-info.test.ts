@@ -32,6 +32,10 @@ describe("what a request asks for", () => {
     ["GET", "/healthz", "get (no resource)"],
     ["POST", "/apis", "post (no resource)"],
     ["GET", "/api/v1/namespaces/%zz/pods", "get (no resource)"],
+    ["GET", "/api/v1//pods", "get /v1 ||pods|"],
+    ["GET", "/api/v1/namespaces//pods", "list /v1 |pods||"],
+    ["GET", "/api/v1/namespaces/a/pods/", "list /v1 a|pods||"],
+    ["GET", "/api/v1/namespaces/a/pods/b%2fc", "get /v1 a|pods|b|c"],
   ])("%s %s", (method, url, expected) => {
     expect(info(method, url)).toBe(expected);
   });

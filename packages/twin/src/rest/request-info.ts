@@ -25,6 +25,16 @@ function nameOfSelector(selector: string | null): string {
   return "";
 }
 
+/** Decoded before it is divided, as Go does it: `a%2Fb` is two parts. */
+function partsOf(path: string): readonly string[] | undefined {
+  try {
+    const text = path.includes("%") ? decodeURIComponent(path) : path;
+    return text.replace(/^\/+|\/+$/g, "").split("/");
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * What a path and method ask for (k8s.io/apiserver/pkg/endpoints/request/requestinfo.go). Never throws: a path that is
  * no resource's is a non-resource request.
@@ -41,15 +51,8 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
     subresource: "",
     name: "",
   };
-  const all = path.split("/").filter((part) => part !== "");
-  const parts: string[] = [];
-  for (const part of all) {
-    try {
-      parts.push(decodeURIComponent(part));
-    } catch {
-      return nonResource;
-    }
-  }
+  const parts = partsOf(path);
+  if (parts === undefined) return nonResource;
   if (parts.length < 3 || (parts[0] !== "api" && parts[0] !== "apis")) return nonResource;
   const grouped = parts[0] === "apis";
   if (grouped && parts.length < 4) return nonResource;

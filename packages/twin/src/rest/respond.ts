@@ -1,9 +1,11 @@
 import { stringify } from "yaml";
+import { metadataAlone } from "../kinds/form-annotations.ts";
 import { renderTable } from "../table/render-table.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Call, Reply } from "../machinery/request.ts";
 import { fieldErrors, refusals } from "../machinery/status-error.ts";
+import { internalPackage } from "../schema/decode.ts";
 import { apiVersionOf } from "./core.ts";
 import type { OutputFormat } from "./negotiate.ts";
 
@@ -27,12 +29,26 @@ export function includeObject(call: Call): (typeof includes)[number] {
 export const partialObject = (object: Readonly<Draft>, version: string): Draft => ({
   kind: "PartialObjectMetadata",
   apiVersion: `meta.k8s.io/${version}`,
-  metadata: object["metadata"],
+  metadata: metadataAlone(object),
 });
+
+/** A form that the answer cannot take. `%T` of what upstream holds: an internal type. */
+export function formMismatch(kind: ServedKind, form: "PartialObjectMetadata" | "PartialObjectMetadataList"): Error {
+  const isList = form === "PartialObjectMetadata";
+  const type = kind.builtin
+    ? `*${internalPackage(kind.group)}.${isList ? kind.listKind : kind.kind}`
+    : `*unstructured.Unstructured${isList ? "List" : ""}`;
+  return refusals.notAcceptable(
+    `you requested ${form}, but the requested object is ${isList ? "a" : "not a"} list (${type})`,
+  );
+}
 
 /** What goes out as JSON or YAML, indented for people. */
 function encodeValue(value: unknown, format: OutputFormat): { readonly type: string; readonly body: string } {
-  if (format.format === "yaml") return { type: "application/yaml", body: stringify(value) };
+  if (format.format === "yaml") {
+    // As sigs.k8s.io/yaml writes it: keys in order, long lines whole.
+    return { type: "application/yaml", body: stringify(value, { sortMapEntries: true, lineWidth: 0, version: "1.1" }) };
+  }
   return {
     type: "application/json",
     body: `${format.pretty ? JSON.stringify(value, undefined, 2) : JSON.stringify(value)}\n`,
@@ -65,6 +81,7 @@ export function objectReply(
     }
     return valueReply(options.status, found.object, format, headers);
   }
+  if (convert.kind === "PartialObjectMetadataList") throw formMismatch(kind, convert.kind);
   if (convert.kind !== "Table") {
     return valueReply(options.status, partialObject(found.object, convert.version), format, headers);
   }

@@ -1,6 +1,6 @@
 import type { UserInfo } from "@fleetwright/kube";
 import type { Call, Reply, RequestInfo } from "../machinery/request.ts";
-import { refusals, statusError } from "../machinery/status-error.ts";
+import { methodNotAllowed, refusals } from "../machinery/status-error.ts";
 import type { Core } from "./core.ts";
 import { subjectOf } from "./core.ts";
 import {
@@ -18,10 +18,6 @@ import { checkAccept } from "./negotiate.ts";
 import { pageNotFound } from "./reply.ts";
 import { handleWatch } from "./watch.ts";
 
-/** What the real server's router says about a method that a path has not got. */
-const methodNotAllowed = (): Error =>
-  statusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
-
 /** Answers an authorised request for a resource. */
 export async function route(core: Core, call: Call, info: RequestInfo, user: UserInfo): Promise<Reply> {
   const kind = core.registry.find(info.group, info.version, info.resource);
@@ -33,10 +29,11 @@ export async function route(core: Core, call: Call, info: RequestInfo, user: Use
     if (!served) return pageNotFound();
     throw refusals.pathNotFound();
   }
+  if (!kind.builtin) return routeCustom({ core, call, info, kind, user });
   if (!kind.namespaced && info.namespace !== "" && !(kind.plural === "namespaces" && kind.group === "")) {
     throw refusals.pathNotFound();
   }
-  if (kind.builtin && call.method === "HEAD") throw methodNotAllowed();
+  if (call.method === "HEAD") throw methodNotAllowed();
   const request: ResourceCall = { core, call, info, kind, user };
   if (info.subresource !== "") {
     const subresource = kind.subresources.get(info.subresource);
@@ -44,7 +41,7 @@ export async function route(core: Core, call: Call, info: RequestInfo, user: Use
     if (subresource.connect === undefined && !subresource.verbs.some((verb) => verb === info.verb)) {
       throw methodNotAllowed();
     }
-    if (kind.builtin && subresource.connect === undefined) checkAccept(call, false);
+    if (subresource.connect === undefined) checkAccept(call, false);
     return handleSubresource(request, subresource);
   }
   if (kind.namespaced && info.namespace === "") {
@@ -53,7 +50,24 @@ export async function route(core: Core, call: Call, info: RequestInfo, user: Use
     if (!["list", "watch"].includes(info.verb)) throw methodNotAllowed();
   }
   if (!kind.verbs.some((verb) => verb === info.verb)) throw methodNotAllowed();
-  if (kind.builtin) checkAccept(call, info.verb === "list" || info.verb === "watch");
+  checkAccept(call, info.verb === "list" || info.verb === "watch");
+  return dispatch(request);
+}
+
+/** Custom resources have no router: their handler passes on what it does not know (apiextensions' customresource_handler.go). */
+async function routeCustom(request: ResourceCall): Promise<Reply> {
+  const { info, kind } = request;
+  const isList = info.verb === "list" || info.verb === "watch";
+  if (kind.namespaced ? info.namespace === "" && !isList : info.namespace !== "") return pageNotFound();
+  if (info.subresource === "") return dispatch(request);
+  const subresource = kind.subresources.get(info.subresource);
+  if (subresource === undefined) throw refusals.notFound(subjectOf(kind), info.name);
+  if (!subresource.verbs.some((verb) => verb === info.verb)) throw refusals.methodNotAllowed(subjectOf(kind), info.verb);
+  return handleSubresource(request, subresource);
+}
+
+async function dispatch(request: ResourceCall): Promise<Reply> {
+  const { core, call, info, kind } = request;
   switch (info.verb) {
     case "get":
       return handleGet(request);

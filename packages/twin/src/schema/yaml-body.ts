@@ -20,7 +20,10 @@ export function yamlToJson(text: string): { readonly json: string; readonly doub
   try {
     value = document.toJS({ maxAliasCount: maximumAliases }) as unknown;
   } catch (error) {
-    throw new DecodeFailure(`yaml: ${error instanceof Error ? error.message : String(error)}`);
+    const message = error instanceof Error ? error.message : String(error);
+    throw new DecodeFailure(
+      message.startsWith("Excessive alias") ? "yaml: document contains excessive aliasing" : `yaml: ${message}`,
+    );
   }
   return { json: JSON.stringify(jsonKeys(value)), doubled: doubledKeys(text) };
 }

@@ -38,6 +38,7 @@ import { columnsOfPrinterColumns } from "../table/printer-columns.ts";
 import { assembleBuiltinKinds } from "./builtin-kinds.ts";
 import { createCustomKinds, definitionsCollection } from "./custom-kinds.ts";
 import { healthReply } from "./health.ts";
+import { openidReply } from "./openid.ts";
 import { builtinRules } from "./kind-rules.ts";
 
 export interface ApiServerOptions {
@@ -138,7 +139,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     if (!(error instanceof StatusError) && !call.signal.aborted) {
       logger.error({ error, method: call.method, path: call.path }, "a request failed by a defect of the server");
     }
-    return errorReply(error);
+    return errorReply(error, call);
   }
 
   async function answer(call: Call, info: RequestInfo): Promise<Reply> {
@@ -149,7 +150,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       if (!decision.allowed) throw forbidden(user, info, decision.reason);
       const reply = info.isResource
         ? await route(core, call, info, user)
-        : (discovery.answer(call) ?? healthReply(call) ?? pageNotFound());
+        : (discovery.answer(call) ?? healthReply(call) ?? openidReply(call, tokens) ?? pageNotFound());
       return { ...reply, headers: { ...turn.headers, ...reply.headers } };
     } finally {
       turn.done();

@@ -1,6 +1,7 @@
+import { healthPaths } from "../discovery/other-paths.ts";
 import type { Call, Reply } from "../machinery/request.ts";
 
-const paths = new Set(["/healthz", "/livez", "/readyz", "/healthz/ping", "/livez/ping", "/readyz/ping"]);
+const paths = new Set(healthPaths);
 
 const text = (body: string): Reply => ({
   status: 200,
