@@ -29,7 +29,7 @@ describe("normalisation", () => {
   });
 
   it("does not rank what was there before, nor the revisions that clients make up", () => {
-    expect(bodies(configMap("old", "99"), configMap("none", "0"))).toMatchObject([
+    expect(bodies(configMap("old", "9"), { metadata: { resourceVersion: "0" } })).toMatchObject([
       { metadata: { resourceVersion: "r-" } },
       { metadata: { resourceVersion: "0" } },
     ]);

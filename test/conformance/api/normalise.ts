@@ -180,8 +180,7 @@ function headersOf(
 function valueOf(value: unknown, accidents: Accidents, key?: string, list = false): unknown {
   if (typeof value === "string") {
     if (key !== undefined && buildKeys.has(key)) return "<build>";
-    // A server may have begun to count a moment ago; only requests hold small numbers that somebody made up.
-    if (key === "resourceVersion") return /^[1-9]$/.test(value) ? "r-" : rankOf(value, !list, accidents);
+    if (key === "resourceVersion") return rankOf(value, !list, accidents);
     if (key === "continue") return value === "" ? value : "<continue>";
     if (key === "token" && value.length > 40) return "<token>";
     if (key === "cells" && ageCell.test(value)) return "<age>";
