@@ -1,3 +1,4 @@
+import { metadataAlone } from "../kinds/form-annotations.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Draft, DraftValue } from "../machinery/draft.ts";
 import { defaultColumns } from "./column.ts";
@@ -32,7 +33,7 @@ function conditionOf(kind: TableRequest["kind"], object: Draft): Draft | undefin
 function objectOf(object: Draft, include: TableRequest["includeObject"]): DraftValue {
   if (include === "None") return null;
   if (include === "Object") return object;
-  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: object["metadata"] };
+  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: metadataAlone(object) };
 }
 
 /** A `meta.k8s.io/v1` Table of objects, as `kubectl get` prints it (k8s.io/apiserver/pkg/endpoints/handlers/response.go). */
