@@ -25,6 +25,10 @@ function recordStorageVersion(definition: Definition): void {
   if (!versions.includes(stored)) versions.push(stored);
 }
 
+/** What Go writes of a status that has been given to nobody: conditions that are null. */
+const asNew = (): Mutable<CustomResourceDefinitionStatus> =>
+  JSON.parse('{"conditions":null,"acceptedNames":{"plural":"","kind":""}}') as Mutable<CustomResourceDefinitionStatus>;
+
 function setDefaults({ spec }: Definition): void {
   const { names } = spec;
   if (names.singular === undefined || names.singular === "") names.singular = names.kind.toLowerCase();
@@ -65,7 +69,7 @@ export const customResourceDefinitionStrategy = defineStrategy<CustomResourceDef
   allowUnconditionalUpdate: false,
   defaults: setDefaults,
   prepareForCreate(definition) {
-    delete definition.status;
+    definition.status = asNew();
     recordStorageVersion(definition);
   },
   prepareForUpdate: recordStorageVersion,

@@ -15,8 +15,9 @@ import { structuralSchema } from "./structural-schema.ts";
 export function definitionErrors(definition: Readonly<CustomResourceDefinition>): FieldError[] {
   const { spec, metadata } = definition;
   const errors: FieldError[] = [];
-  if (metadata.name !== `${spec.names.plural}.${spec.group}`) {
-    errors.push(fieldErrors.invalid("metadata.name", metadata.name ?? "", 'must be spec.names.plural+"."+spec.group'));
+  const { name = "" } = metadata;
+  if (name !== "" && name !== `${spec.names.plural}.${spec.group}`) {
+    errors.push(fieldErrors.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group'));
   }
   errors.push(...specErrors(definition), ...definitionStatusErrors(definition), ...storedVersionErrors(definition));
   errors.push(...approvalErrors(definition, undefined));

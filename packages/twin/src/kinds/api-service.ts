@@ -12,7 +12,7 @@ function apiServiceErrors(apiService: APIService): FieldError[] {
   const errors: FieldError[] = [];
   const { name = "" } = metadata;
   const expected = `${version}.${group}`;
-  if (name !== expected && pathSegmentProblems(name, false).length === 0) {
+  if (name !== "" && name !== expected && pathSegmentProblems(name, false).length === 0) {
     errors.push(
       fieldErrors.invalid(
         "metadata.name",

@@ -344,4 +344,12 @@ export const autoscalerV1Strategy = defineStrategy<AutoscalingHorizontalPodAutos
   validate: (autoscaler) => autoscalerErrors(autoscalerFromV1(autoscaler)),
   validateUpdate: (autoscaler, old) => autoscalerErrors(autoscalerFromV1(autoscaler), autoscalerFromV1(old)),
   validateStatusUpdate: statusErrors,
+  beforeStore(autoscaler) {
+    // The answer is what is read again from what is stored: v2, with v2's default.
+    const { spec } = autoscaler;
+    if (spec.targetCPUUtilizationPercentage !== undefined) return;
+    const cpu = autoscalerFromV1(autoscaler).spec?.metrics?.find(({ resource }) => resource?.name === "cpu");
+    const utilization = cpu?.resource?.target.averageUtilization;
+    if (utilization !== undefined) spec.targetCPUUtilizationPercentage = utilization;
+  },
 });

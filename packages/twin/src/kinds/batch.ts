@@ -4,6 +4,7 @@ import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { indexesOf, jobSpecErrors, jobTemplateErrors } from "./batch-job-spec.ts";
 import { scheduleProblem, timeZoneProblems } from "./batch-schedule.ts";
+import { validateMetadata, validateMetadataUpdate } from "./metadata.ts";
 import { dns1123LabelProblems } from "./name-checks.ts";
 import { defaultPodTemplate } from "./pod-defaults.ts";
 import { dropDisabledFields } from "./pod-dropped-fields.ts";
@@ -41,7 +42,10 @@ function defaultJobSpec(spec: Mutable<JobSpec>): void {
 function generateSelector(job: Mutable<Job>): void {
   if (!job.spec || job.spec.manualSelector === true) return;
   const metadata = (job.spec.template.metadata ??= {});
+  // Labels that the job has from its template are the template's, with what is added to them.
+  const shared = metadata.labels !== undefined && job.metadata.labels === metadata.labels;
   metadata.labels = { ...generated(job), ...metadata.labels };
+  if (shared) job.metadata.labels = { ...metadata.labels };
   const selector = (job.spec.selector ??= {});
   selector.matchLabels = { [uidLabel]: job.metadata.uid ?? "", ...selector.matchLabels };
 }
@@ -135,7 +139,11 @@ function templateUpdateErrors(job: Job, old: Job): FieldError[] {
 }
 
 function jobUpdateErrors(job: Job, old: Job): FieldError[] {
-  const errors = jobErrors(job);
+  const errors = [
+    ...validateMetadata(job, { namespaced: true }),
+    ...jobErrors(job),
+    ...validateMetadataUpdate(job, old),
+  ];
   const { spec } = job;
   const before = old.spec;
   if (!spec || !before) return errors;
@@ -294,6 +302,9 @@ export const jobStrategy = defineStrategy<Job>({
   hasGeneration: true,
   hasStatus: true,
   defaultPropagation: "orphan",
+  deleteWarnings: [
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+  ],
   selectableFields: ["status.successful"],
   fieldValue: (job, field) => (field === "status.successful" ? String(job.status?.succeeded ?? 0) : ""),
   defaults(job) {
@@ -303,7 +314,7 @@ export const jobStrategy = defineStrategy<Job>({
     defaultPodTemplate(job.spec.template);
     defaultJobSpec(job.spec);
     const labels = job.spec.template.metadata?.labels;
-    if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = copyJson(labels);
+    if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = labels;
     job.status ??= {};
   },
   prepareForCreate(job) {

@@ -146,8 +146,14 @@ export const limitRangeStrategy = defineStrategy<LimitRange>({
       if (Object.keys(requests).length > 0) item.defaultRequest = requests;
     }
   },
+  prepareForCreate({ metadata }) {
+    // Upstream's name is another UUID; nothing else is as sure to be one of its own.
+    if ((metadata.name ?? "") === "") metadata.name = otherUid(metadata.uid ?? "");
+  },
   validate: limitRangeErrors,
 });
+
+const otherUid = (uid: string): string => `${uid.slice(24, 32)}${uid.slice(8, 24)}${uid.slice(32)}${uid.slice(0, 8)}`;
 
 const podScopes = ["Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity"];
 const scopes: ReadonlySet<string> = new Set([...podScopes, "BestEffort", "VolumeAttributesClass"]);

@@ -26,6 +26,8 @@ export interface ServedKind {
   readonly conversion?: Conversion;
   /** Takes away what the structure of a custom resource does not know and names it (`spec.foo`), for `fieldValidation`. */
   readonly prune?: (object: Draft) => readonly string[];
+  /** Why nothing of it can be created now. */
+  readonly creationRefusal?: string;
   /** The warning that every request about it gets. */
   readonly deprecation?: string;
   /** Where it is stored: `pods`, `deployments.apps`. Versions of a kind, and aliases (`events`), share one. */
@@ -75,6 +77,15 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   validateStatusUpdate?(object: Readonly<T>, old: Readonly<T>, context: RequestContext): readonly FieldError[];
   /** Texts for `Warning` headers; `old` is absent at creation. */
   warnings?(object: Readonly<T>, old: Readonly<T> | undefined, context: RequestContext): readonly string[];
+  /**
+   * How often the kind's own validation checks metadata besides the server itself: new objects as a whole, updates for
+   * what changed. @default whole at creation, changes in updates
+   */
+  readonly metadataChecks?: {
+    readonly creation?: "none" | "whole";
+    readonly update?: "none" | "changes" | "whole" | "both";
+    readonly status?: "none" | "changes" | "both";
+  };
   /** What is wrong with a name (or, with `prefix`, with a `generateName`). @default a DNS-1123 subdomain */
   nameProblems?(name: string, prefix: boolean): readonly string[];
   /** Fields that `fieldSelector` may name besides `metadata.name` and `metadata.namespace`, with their values as text. */

@@ -2,6 +2,7 @@ import { jsonEqual } from "@fleetwright/kube";
 import type { Json } from "@fleetwright/kube";
 import { validateMetadata, validateMetadataUpdate } from "../kinds/metadata.ts";
 import type { MetadataRules } from "../kinds/metadata.ts";
+import { pathSegmentProblems } from "../kinds/name-checks.ts";
 import type { AdmissionAttributes } from "../machinery/admission.ts";
 import { copyJson, isDraft, typed } from "../machinery/draft.ts";
 import type { Draft, DraftValue } from "../machinery/draft.ts";
@@ -77,6 +78,13 @@ const metadataRules = (kind: ServedKind): MetadataRules => ({
   ...(kind.strategy.nameProblems === undefined ? {} : { nameProblems: kind.strategy.nameProblems }),
 });
 
+/** What the server itself asks of every object's metadata (`rest.BeforeCreate`, `rest.BeforeUpdate`). */
+const genericRules = (kind: ServedKind): MetadataRules => ({
+  namespaced: kind.namespaced,
+  custom: true,
+  nameProblems: pathSegmentProblems,
+});
+
 const refuseInvalid = (kind: ServedKind, name: string, errors: readonly FieldError[]): void => {
   if (errors.length > 0) throw refusals.invalid(kindSubject(kind), name, errors);
 };
@@ -86,6 +94,13 @@ async function storedForm(kind: ServedKind, object: Draft): Promise<Draft> {
   const [converted] = await kind.conversion.toStorage([object]);
   if (converted === undefined) throw refusals.internal(`conversion to ${kind.storageVersion} gave nothing`);
   return copyJson(converted) as Draft;
+}
+
+/** What a write answers with is what was stored, as its version shows it. */
+async function answeredForm(kind: ServedKind, object: Draft, stored: Draft): Promise<Draft> {
+  if (kind.conversion === undefined || kind.builtin) return object;
+  const [shown] = await kind.conversion.fromStorage([stored]);
+  return shown === undefined ? object : (copyJson(shown) as Draft);
 }
 
 /** Writes what has been decided. Synchronous from the check of the revision to the end. */
@@ -140,10 +155,11 @@ async function finishCreate(core: Core, target: Target, object: Draft): Promise<
   if (strategy.hasGeneration === true) metadata["generation"] = 1;
   strategy.prepareForCreate?.(typed(object), context);
   const name = textOf(metadata["name"]);
-  refuseInvalid(kind, name, [
-    ...validateMetadata(typed(object), metadataRules(kind)),
-    ...(strategy.validate?.(typed(object), context) ?? []),
-  ]);
+  const own = strategy.validate?.(typed(object), context) ?? [];
+  if (strategy.metadataChecks?.creation === "none") {
+    refuseInvalid(kind, name, own);
+    refuseInvalid(kind, name, validateMetadata(typed(object), genericRules(kind)));
+  } else refuseInvalid(kind, name, [...validateMetadata(typed(object), metadataRules(kind)), ...own]);
   for (const text of strategy.warnings?.(typed(object), undefined, context) ?? []) context.warn(text);
   const named: Target = { ...target, name };
   // Validating admission must not change what is stored.
@@ -158,12 +174,13 @@ async function finishCreate(core: Core, target: Target, object: Draft): Promise<
     const key = storageKey(kind, target.namespace, name);
     if (core.store.get(kind.collection, key) !== undefined) throw exists(kind, name, metadata);
     strategy.beforeStore?.(typed(object), undefined, core.access, context);
-    if (context.dryRun) return { object, created: true };
+    if (context.dryRun) return { object: await answeredForm(kind, object, stored), created: true };
     const version = store(core, named, stored, 0);
     kept = true;
     metadata["resourceVersion"] = String(version.revision);
     core.afterWrite(kind, stored, false);
-    return { object, created: true, ...(kind.conversion === undefined ? { bytes: version.bytes } : {}) };
+    if (kind.conversion === undefined) return { object, created: true, bytes: version.bytes };
+    return { object: await answeredForm(kind, object, stored), created: true };
   } catch (error) {
     if (error instanceof WriteConflict) throw exists(kind, name, metadata);
     throw error;
@@ -199,6 +216,8 @@ export async function createObject(
   dropDuplicateOwners(object, target.context, false);
   trackFields(object, undefined);
   const attributes = attributesOf(target, "CREATE", object, undefined);
+  const { creationRefusal } = target.kind;
+  if (creationRefusal !== undefined) throw refusals.forbidden(subjectOf(target.kind), target.name, creationRefusal);
   await admit(core.plugins, attributes);
   const admitted = attributes.object ?? object;
   dropDuplicateOwners(admitted, target.context, true);
@@ -287,15 +306,9 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
   checkRevision(target, admitted, old);
   ensureNamespace(admitted, kind, target.namespace);
   prepareUpdate(target, admitted, old);
-  const whole = validateMetadata(typed(admitted), metadataRules(kind));
-  const changed = validateMetadataUpdate(typed(admitted), typed(old), { custom: !kind.builtin });
-  // Upstream checks metadata for all kinds alike, and each kind's own validation does it once more: causes come twice.
   refuseInvalid(kind, textOf(metadataOf(admitted)["name"]), [
-    ...whole,
-    ...changed,
-    ...changed,
+    ...metadataErrors(target, admitted, old),
     ...updateErrors(target, change, admitted, old),
-    ...whole,
   ]);
   if (target.subresource === "") {
     for (const text of strategy.warnings?.(typed(admitted), typed(old), context) ?? []) context.warn(text);
@@ -327,12 +340,13 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
       throw new WriteConflict(key, core.store.get(kind.collection, key));
     }
     strategy.beforeStore?.(typed(admitted), typed(old), core.access, context);
-    if (context.dryRun) return { object: admitted, created: false };
+    if (context.dryRun) return { object: await answeredForm(kind, admitted, stored), created: false };
     const written = store(core, target, kind.conversion === undefined ? admitted : stored, version.revision);
     kept = true;
     metadataOf(admitted)["resourceVersion"] = String(written.revision);
     core.afterWrite(kind, stored, false);
-    return { object: admitted, created: false, ...(kind.conversion === undefined ? { bytes: written.bytes } : {}) };
+    if (kind.conversion === undefined) return { object: admitted, created: false, bytes: written.bytes };
+    return { object: await answeredForm(kind, admitted, stored), created: false };
   } finally {
     await settle(settling, validated, kept);
   }
@@ -405,6 +419,20 @@ function prepareUpdate(target: Target, object: Draft, old: Draft): void {
   if (oldMetadata["deletionGracePeriodSeconds"] !== undefined && metadata["deletionGracePeriodSeconds"] === undefined) {
     carry("deletionGracePeriodSeconds");
   }
+}
+
+/** Of all kinds alike, and once more by most kinds' own validation: causes come twice. */
+function metadataErrors(target: Target, object: Draft, old: Draft): readonly FieldError[] {
+  const { kind, subresource } = target;
+  const { update = "changes", status = "changes" } = kind.strategy.metadataChecks ?? {};
+  const repeated = subresource === "status" || subresource === "approval" ? status : update;
+  const changes = (custom: boolean): FieldError[] => validateMetadataUpdate(typed(object), typed(old), { custom });
+  return [
+    ...validateMetadata(typed(object), genericRules(kind)),
+    ...changes(true),
+    ...(repeated === "whole" || repeated === "both" ? validateMetadata(typed(object), metadataRules(kind)) : []),
+    ...(repeated === "changes" || repeated === "both" ? changes(!kind.builtin) : []),
+  ];
 }
 
 function updateErrors(target: Target, change: Change, object: Draft, old: Draft): readonly FieldError[] {

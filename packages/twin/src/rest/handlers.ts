@@ -1,6 +1,6 @@
 import { copyJson, typed } from "../machinery/draft.ts";
-import type { Subresource } from "../machinery/kind.ts";
-import type { Reply } from "../machinery/request.ts";
+import type { ServedKind, Subresource } from "../machinery/kind.ts";
+import type { Reply, RequestContext } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { createObject, updateObject } from "./change.ts";
 import type { Change, Target, Written } from "./change.ts";
@@ -14,7 +14,7 @@ import { listPage, listReply } from "./list.ts";
 import { allForms, negotiate, plainOnly } from "./negotiate.ts";
 import type { OutputFormat } from "./negotiate.ts";
 import { deleteOptions, listOptions, optionsObject, writeOptions } from "./options.ts";
-import type { WriteOptions } from "./options.ts";
+import type { DeleteOptions, WriteOptions } from "./options.ts";
 import { applyPatchBody, parsePatch, patchTypeOf, sourceOf } from "./patch-body.ts";
 import { checkName, contextOf, headerOf, targetOf } from "./resource-call.ts";
 import type { ResourceCall } from "./resource-call.ts";
@@ -154,9 +154,7 @@ export async function handleDelete(request: ResourceCall): Promise<Reply> {
   const options = deleteOptions(call.query, body);
   const context = contextOf(request, { dryRun: options.dryRun, fieldManager: "" });
   const target = targetOf(request, context, options.object);
-  if (options.propagationPolicy === undefined && options.orphanDependents === undefined) {
-    for (const text of kind.strategy.deleteWarnings ?? []) context.warn(text);
-  }
+  warnOfDeletion(kind, options, context);
   const { object, gone } = await deleteObject(core, target, options);
   await core.store.durable(core.store.revision);
   const status = !gone && options.orphanDependents === false ? 202 : 200;
@@ -193,6 +191,7 @@ export async function handleDeleteCollection(request: ResourceCall): Promise<Rep
   const selection = selectionOf(kind, info, list);
   const page = await listPage(core, kind, info, list, selection);
   const context = contextOf(request, { dryRun: options.dryRun, fieldManager: "" });
+  warnOfDeletion(kind, options, context);
   for (const version of page.items) {
     const slash = kind.namespaced ? version.key.indexOf("/") : -1;
     const target: Target = {
@@ -207,7 +206,14 @@ export async function handleDeleteCollection(request: ResourceCall): Promise<Rep
     }
   }
   await core.store.durable(core.store.revision);
-  return listReply(core, call, kind, page, format);
+  const reply = await listReply(core, call, kind, page, format);
+  return { ...reply, headers: { ...reply.headers, ...warningHeaders(context.warnings) } };
+}
+
+/** Of what happens to dependents when nobody says what should. */
+function warnOfDeletion(kind: ServedKind, options: DeleteOptions, context: RequestContext): void {
+  if (options.propagationPolicy !== undefined || options.orphanDependents !== undefined) return;
+  for (const text of kind.strategy.deleteWarnings ?? []) context.warn(text);
 }
 
 const isNotFoundStatus = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === 404;

@@ -1,3 +1,4 @@
+import { metadataChecks } from "../kinds/metadata-checks.ts";
 import type { Conversion, ServedKind, Strategy, Subresource } from "../machinery/kind.ts";
 import { builtinKinds } from "../schema/builtin-schemas.ts";
 import type { BuiltinKind } from "../schema/builtin-schemas.ts";
@@ -67,6 +68,7 @@ export function assembleBuiltinKinds(rules: KindRules): readonly ServedKind[] {
       ...kind,
       strategy: {
         ...written,
+        ...(metadataChecks.has(id) ? { metadataChecks: metadataChecks.get(id) ?? {} } : {}),
         ...(returnsDeletedObject.has(id) ? { returnsDeletedObject: true } : {}),
         ...(subresources.has("status") && written.hasStatus === undefined ? { hasStatus: true } : {}),
       },
