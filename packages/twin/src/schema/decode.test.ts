@@ -269,6 +269,12 @@ describe("the form in which values are kept", () => {
     });
   });
 
+  it.each([3000, 9900])("drops an unknown field that is %d deep, and keeps no field so deep", (levels) => {
+    const deep = `${"[".repeat(levels)}${"]".repeat(levels)}`;
+    expect(decode(`{"metadata":{"name":"a"},"x":${deep}}`, configMap).object).not.toHaveProperty("x");
+    expect(refusal(`{"metadata":{"managedFields":[{"fieldsV1":${deep}}]}}`, configMap)).toContain("keeps 2000 levels");
+  });
+
   it("keeps micro seconds in UTC", () => {
     const { object } = decode('{"spec":{"renewTime":"2020-01-01T01:00:00.123456+01:00"}}', lease);
     expect(object).toMatchObject({ spec: { renewTime: "2020-01-01T00:00:00.123456Z" } });

@@ -109,15 +109,17 @@ function decodeText(text: string, doubled: readonly string[], bytes: Buffer, opt
   const notJson = (problem: string): Error =>
     new DecodeFailure(`couldn't get version/kind; json parse error: ${problem}`);
   const { fields, depth, unusualNumbers } = measureJson(text);
+  const tooDeep = (): Error => notJson(`exceeded max depth: this server keeps ${keptDepth} levels`);
+  // What a built-in kind does not know is dropped, however deep it is.
+  if (depth > keptDepth && depth <= maximumDepth && (unusualNumbers || !options.builtin)) throw tooDeep();
   let value: unknown;
   try {
-    value = parseJson(text, unusualNumbers);
+    value = parseJson(text, unusualNumbers && depth <= keptDepth);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw notJson(jsonProblem(text) ?? error.message);
   }
   if (depth > maximumDepth) throw notJson(jsonProblem(text) ?? "exceeded max depth");
-  if (depth > keptDepth) throw notJson(`exceeded max depth: this server keeps ${keptDepth} levels`);
   const object = value ?? {};
   if (!isDraft(object)) {
     throw notJson(
@@ -132,12 +134,33 @@ function decodeText(text: string, doubled: readonly string[], bytes: Buffer, opt
     }
   }
   const hasDoubled = options.fieldValidation !== "Ignore" && (doubled.length > 0 || countFields(object) < fields);
-  return decodeObject(object, options, {
+  const source: Source = {
     text: () => bytes.toString(),
     json: hasDoubled && doubled.length === 0 ? text : undefined,
     doubled,
     bytes,
-  });
+  };
+  if (depth <= keptDepth) return decodeObject(object, options, source);
+  try {
+    const decoded = decodeObject(object, options, source);
+    if (isDeeper(decoded.object, keptDepth)) throw tooDeep();
+    return decoded;
+  } catch (error) {
+    // A field of any JSON was so deep that reading it ran out of stack.
+    throw error instanceof RangeError ? tooDeep() : error;
+  }
+}
+
+/** Without recursion, which is what it is asked for. */
+function isDeeper(value: object, levels: number): boolean {
+  let level: readonly object[] = [value];
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > levels) return true;
+    level = level
+      .flatMap((each) => Object.values(each) as readonly unknown[])
+      .filter((child): child is object => typeof child === "object" && child !== null);
+  }
+  return false;
 }
 
 interface Source {
@@ -226,15 +249,28 @@ let registered: ReadonlyMap<string, string> | undefined;
 
 const keyOf = ({ group, version, kind }: GroupVersionKind): string => `${group}/${version}/${kind}`;
 
-/** The schema's name of a kind that the server knows. */
+/** The schema's name of a kind that the server knows, `""` where it has none. */
 function registeredId(kind: GroupVersionKind): string | undefined {
   registered ??= new Map(
     [...builtinSchemas()].flatMap(([id, schema]) =>
       (schema["x-kubernetes-group-version-kind"] ?? []).map((one) => [keyOf(one), id] as const),
     ),
   );
-  return registered.get(keyOf(kind));
+  return registered.get(keyOf(kind)) ?? (hasOptions(kind) || keyOf(kind) === "/v1/List" ? "" : undefined);
 }
+
+const optionKinds = new Set([
+  "CreateOptions",
+  "DeleteOptions",
+  "GetOptions",
+  "ListOptions",
+  "PatchOptions",
+  "UpdateOptions",
+]);
+
+/** Every version of a group has its options (`metav1.AddToGroupVersion`). */
+const hasOptions = ({ group, version, kind }: GroupVersionKind): boolean =>
+  optionKinds.has(kind) && (registered?.has(`${group}/${version}/WatchEvent`) ?? false);
 
 /** An object of another kind is read as what it says it is before anything else. */
 function checkAs(own: GroupVersionKind, object: Draft, cannot: (problem: string) => Error): void {
@@ -254,7 +290,7 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
   }
   const kind = typeof object["kind"] === "string" ? object["kind"] : "";
   const [group = "", version = ""] = parts.length === 2 ? parts : ["", parts[0]];
-  if (!options.builtin) return customVersion({ group, version, kind }, options, source);
+  if (!options.builtin) return customVersion({ group, version, kind }, object, options, source);
   const unversioned = version === "" && (group === "" || group === expected.group);
   const own: GroupVersionKind = {
     group: unversioned ? expected.group : group,
@@ -285,7 +321,12 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
 /** The Go package of a group's internal types. */
 export const internalPackage = (group: string): string => (group === "" ? "core" : (group.split(".")[0] ?? group));
 
-function customVersion(own: GroupVersionKind, options: DecodeOptions, source: Source): GroupVersionKind {
+function nameOf(object: Draft): string {
+  const name = isDraft(object["metadata"]) ? object["metadata"]["name"] : undefined;
+  return typeof name === "string" ? name : "";
+}
+
+function customVersion(own: GroupVersionKind, object: Draft, options: DecodeOptions, source: Source): GroupVersionKind {
   const expected = options.kind;
   if (own.kind === "") {
     throw unrecognized(source.bytes, options, `Object 'Kind' is missing in '${source.text()}'`);
@@ -296,7 +337,7 @@ function customVersion(own: GroupVersionKind, options: DecodeOptions, source: So
     );
   }
   if (own.kind !== expected.kind) {
-    throw refusals.invalid({ group: expected.group, resource: own.kind }, "", [
+    throw refusals.invalid({ group: expected.group, resource: own.kind }, nameOf(object), [
       {
         type: "FieldValueInvalid",
         field: "kind",
