@@ -34,8 +34,9 @@ import {
   TransportError,
   type WatchEvent,
 } from "@fleetwright/kube";
-import { type ControlPlane, startControlPlane } from "@fleetwright/lab";
+import type { ControlPlane } from "@fleetwright/lab";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startServer } from "./server.ts";
 
 const namespace = "client";
 
@@ -43,7 +44,7 @@ let controlPlane: ControlPlane;
 let client: Client;
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane({ compactionIntervalSeconds: 5 });
+  controlPlane = await startServer({ compactionIntervalSeconds: 5 });
   client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
   await client.create(Namespaces, { metadata: { name: namespace } });
   await client.create(ServiceAccounts, { metadata: { name: "default", namespace } });

@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BizGroupResourceQuotas, customResourceDefinition } from "@fleetwright/api";
 import { createClient, CustomResourceDefinitions } from "@fleetwright/kube";
-import { startControlPlane, type ControlPlane } from "@fleetwright/lab";
+import type { ControlPlane } from "@fleetwright/lab";
 import { eventually } from "./eventually.ts";
 import { runProgram, type Ended } from "./program.ts";
+import { startServer } from "./server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "fleetwright-commands-"));
 const file = (name: string, content: string): string => {
@@ -124,7 +125,7 @@ describe("on a cluster", () => {
     on("manager", "--log-level=error", "--webhook-url=https://127.0.0.1:1", ...args);
 
   beforeAll(async () => {
-    controlPlane = await startControlPlane();
+    controlPlane = await startServer();
   });
   afterAll(() => controlPlane?.stop());
 

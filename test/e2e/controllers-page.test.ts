@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { ConfigMaps, EventsEvents, Namespaces, createClient } from "@fleetwright/kube";
-import { startControlPlane } from "@fleetwright/lab";
 import { eventually } from "./eventually.ts";
+import { startServer } from "./server.ts";
 
 /** Below the repository, so that its imports resolve; removed at the end. */
 const program = new URL(`controllers-page-${process.pid}.program.ts`, import.meta.url).pathname;
@@ -12,7 +12,7 @@ const program = new URL(`controllers-page-${process.pid}.program.ts`, import.met
 it("the program in docs/controllers.md does what the page says", async () => {
   const page = readFileSync(new URL("../../docs/controllers.md", import.meta.url), "utf8");
   const code = /```ts\n(.*?)```/s.exec(page)?.[1] ?? "";
-  await using controlPlane = await startControlPlane();
+  await using controlPlane = await startServer();
   const client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
   writeFileSync(program, code);
   const child = spawn(process.execPath, [program], {

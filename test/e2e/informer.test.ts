@@ -10,14 +10,9 @@ import {
   type ConfigMap,
   type Informer,
 } from "@fleetwright/kube";
-import {
-  startControlPlane,
-  startFaultProxy,
-  type ControlPlane,
-  type FaultProxy,
-  type FaultRule,
-} from "@fleetwright/lab";
+import { startFaultProxy, type ControlPlane, type FaultProxy, type FaultRule } from "@fleetwright/lab";
 import { eventually } from "./eventually.ts";
+import { startServer } from "./server.ts";
 
 const seed = Number(process.env["FW_SEED"] ?? "1");
 
@@ -29,7 +24,7 @@ describe("an informer on a real API server, behind a bad network", () => {
   let names = 0;
 
   beforeAll(async () => {
-    controlPlane = await startControlPlane();
+    controlPlane = await startServer();
     proxy = await startFaultProxy({ target: controlPlane, seed });
     direct = createClient({ kubeconfig: controlPlane.kubeconfigPath });
     throughProxy = createClient({ kubeconfig: proxy.kubeconfigPath });

@@ -16,10 +16,11 @@ import {
   type KubeObject,
   type Resource,
 } from "@fleetwright/kube";
-import { startControlPlane, startFaultProxy, startTcpBalancer } from "@fleetwright/lab";
+import { startFaultProxy, startTcpBalancer } from "@fleetwright/lab";
 import type { ControlPlane, FaultProxy, FaultRule, TcpBalancer } from "@fleetwright/lab";
 import { eventually } from "./eventually.ts";
 import { startProgram, type RunningProgram } from "./program.ts";
+import { startServer } from "./server.ts";
 
 const groups = BizGroupResourceQuotas as Resource<BizGroupResourceQuota & KubeObject>;
 const groupNames = ["left", "right"];
@@ -219,7 +220,7 @@ async function untilCounts(): Promise<void> {
 }
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane({
+  controlPlane = await startServer({
     audit: [
       {
         level: "RequestResponse",

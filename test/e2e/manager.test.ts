@@ -16,8 +16,9 @@ import {
   type Client,
   type ConfigMap,
 } from "@fleetwright/kube";
-import { startControlPlane, startFaultProxy, type ControlPlane, type FaultProxy } from "@fleetwright/lab";
+import { startFaultProxy, type ControlPlane, type FaultProxy } from "@fleetwright/lab";
 import { eventually } from "./eventually.ts";
+import { startServer } from "./server.ts";
 
 const lease = { namespace: "default", name: "manager" };
 /** Shortened, so that the test is; the ratios are client-go's. */
@@ -29,7 +30,7 @@ describe("managers on a real API server", () => {
   let direct: Client;
 
   beforeAll(async () => {
-    controlPlane = await startControlPlane();
+    controlPlane = await startServer();
     proxy = await startFaultProxy({ target: controlPlane, seed: 1 });
     direct = createClient({ kubeconfig: controlPlane.kubeconfigPath });
   });

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, isNotFound, systemClock } from "@fleetwright/kube";
 import type { Client, KubeObject, ObjectKey, Resource } from "@fleetwright/kube";
-import { startControlPlane } from "@fleetwright/lab";
 import type { ControlPlane } from "@fleetwright/lab";
 import { podAnnotations, startNodes } from "@fleetwright/nodes";
 import type { SimulatedNodes } from "@fleetwright/nodes";
 import { eventually } from "./eventually.ts";
+import { startServer } from "./server.ts";
 
 /** Objects of several kinds, read loosely. */
 interface Loose extends KubeObject {
@@ -69,7 +69,7 @@ const conditionOf = (
   (object?.status?.["conditions"] as { type: string; status: string }[] | undefined)?.find((it) => it.type === type);
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane({ controllerManager: true, scheduler: true });
+  controlPlane = await startServer({ controllerManager: true, scheduler: true });
   client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
   simulated = await startNodes({
     client,

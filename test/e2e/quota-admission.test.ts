@@ -14,10 +14,10 @@ import {
   ValidatingWebhookConfigurations,
 } from "@fleetwright/kube";
 import type { Client, KubeObject, Resource, WebhookServer } from "@fleetwright/kube";
-import { startControlPlane } from "@fleetwright/lab";
 import type { ControlPlane } from "@fleetwright/lab";
 import { createQuota, webhookConfiguration } from "@fleetwright/quota";
 import { eventually } from "./eventually.ts";
+import { startServer } from "./server.ts";
 
 interface Loose extends KubeObject {
   readonly spec?: Readonly<Record<string, unknown>>;
@@ -109,7 +109,7 @@ const usesCpu = (name: string, cpu: string): Promise<unknown> =>
   );
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane();
+  controlPlane = await startServer();
   client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
   await client.create(CustomResourceDefinitions, customResourceDefinition(BizGroupResourceQuotas) as never);
   await eventually(

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { createClient, createRestMapper, formatKubeconfig, type Client, type KubeObject } from "@fleetwright/kube";
-import { startControlPlane, type ControlPlane } from "@fleetwright/lab";
+import type { ControlPlane } from "@fleetwright/lab";
 import { startProgram, type RunningProgram } from "./program.ts";
+import { startServer } from "./server.ts";
 
 let controlPlane: ControlPlane;
 let client: Client;
@@ -19,7 +20,7 @@ async function applyFile(path: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane();
+  controlPlane = await startServer();
   client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
 });
 afterAll(async () => {

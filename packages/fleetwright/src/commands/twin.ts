@@ -17,6 +17,7 @@ export const twinCommand = defineCommand({
     kubeconfig: text("--kubeconfig <file>", "write the administrator's kubeconfig here"),
     state: text("--state <folder>", "keep everything in this folder, and go on from it (default: in memory)"),
     historyWindow: integer("--history-window <seconds>", "how long old versions can be read", 300, 1, 86_400),
+    auditLog: text("--audit-log <file>", "append every write to this file, one audit.k8s.io/v1 Event a line"),
     certificateDirectory: text(
       "--certificates <folder>",
       "folder with ca.crt, ca.key, apiserver.crt, apiserver.key and service-accounts.key (default: own ones)",
@@ -32,6 +33,7 @@ export const twinCommand = defineCommand({
       random: context.random,
       logger: context.createLogger(options.logLevel),
       ...(options.state === "" ? {} : { stateDirectory: options.state }),
+      ...(options.auditLog === "" ? {} : { auditLogPath: options.auditLog }),
       ...(options.certificateDirectory === ""
         ? {}
         : { credentials: await readCredentials(options.certificateDirectory, context.clock) }),

@@ -43,13 +43,18 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
+/** Node reads bytes as Latin-1; Go, and so every client, means UTF-8 (a user's name, for example). */
+const textOf = (value: string): string =>
+  // oxlint-disable-next-line no-control-regex
+  /[^\x00-\x7f]/.test(value) ? Buffer.from(value, "latin1").toString() : value;
+
 /** Names as sent in lower case; Node's own views join or drop repeated headers. */
 function headersOf(request: IncomingMessage): Call["headers"] {
   const headers: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   const raw = request.rawHeaders;
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = (raw[index] ?? "").toLowerCase();
-    const value = raw[index + 1] ?? "";
+    const value = textOf(raw[index + 1] ?? "");
     const before = headers[name];
     headers[name] = before === undefined ? value : typeof before === "string" ? [before, value] : [...before, value];
   }

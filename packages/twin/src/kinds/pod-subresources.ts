@@ -94,7 +94,11 @@ async function askKubelet(call: SubresourceCall): Promise<Draft | string> {
     throw refusals.badRequest(`pod ${name} does not have a host assigned`);
   }
   // Upstream names the wrong resource when the node is gone.
-  if (server.objects.get(Nodes, { name: node }) === undefined) throw refusals.notFound(pods, node);
+  const found = server.objects.get(Nodes, { name: node });
+  if (found === undefined) throw refusals.notFound(pods, node);
+  if ((found.status?.addresses ?? []).length === 0) {
+    throw statusError(500, "", "no preferred addresses found; known addresses: []");
+  }
   throw refusals.internal(
     `this API server runs without kubelets: nothing on node ${JSON.stringify(node)} can answer ${subresource} of pod ${JSON.stringify(`${namespace}/${name}`)}`,
   );

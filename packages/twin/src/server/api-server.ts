@@ -35,6 +35,7 @@ import { requestInfoOf } from "../rest/request-info.ts";
 import { route } from "../rest/router.ts";
 import type { Store } from "../storage/store.ts";
 import { columnsOfPrinterColumns } from "../table/printer-columns.ts";
+import type { AuditedCall, AuditLog } from "./audit-log.ts";
 import { assembleBuiltinKinds } from "./builtin-kinds.ts";
 import { createCustomKinds, definitionsCollection } from "./custom-kinds.ts";
 import { healthReply } from "./health.ts";
@@ -51,6 +52,8 @@ export interface ApiServerOptions {
   readonly serviceAccountKey: string;
   /** PEM of the authority of client certificates. */
   readonly clientCa: string;
+  /** Absent: nothing is written down. */
+  readonly auditLog?: AuditLog;
 }
 
 export interface ApiServer {
@@ -142,8 +145,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     return errorReply(error, call);
   }
 
-  async function answer(call: Call, info: RequestInfo): Promise<Reply> {
+  async function answer(call: Call, info: RequestInfo, identified?: AuditedCall["identified"]): Promise<Reply> {
     const user = impersonate(await authenticate(call), call.headers, info, authorize);
+    identified?.(user);
     const turn = await flowControl.begin(user, info, call.signal);
     try {
       const decision = authorize(user, info);
@@ -161,7 +165,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     async handle(call) {
       const info = requestInfoOf(call.method, call.path, call.query);
       const kind = info.isResource ? registry.find(info.group, info.version, info.resource) : undefined;
-      const reply = await answer(call, info).catch((error: unknown) => failed(error, call));
+      const audited = options.auditLog?.begin(call, info);
+      const reply = await answer(audited?.call ?? call, info, audited?.identified).catch((error: unknown) =>
+        failed(error, call),
+      );
+      await audited?.answered(reply);
       return kind?.deprecation === undefined || isUnserved(reply) ? reply : warned(reply, kind.deprecation);
     },
   };

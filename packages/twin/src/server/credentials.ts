@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createCertificateAuthority, loadCertificateAuthority } from "@fleetwright/kube";
 import type { CertificateAuthority, Clock, KeyPair } from "@fleetwright/kube";
@@ -37,8 +37,28 @@ async function kept(path: string, make: () => string): Promise<string> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     const text = make();
-    await writeFile(path, text, { mode: 0o600 });
+    await writeWhole(path, text);
     return text;
+  }
+}
+
+/** A process that is killed here leaves the old file or the new one, never half of it. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const part = `${path}.${process.pid}.part`;
+  await writeFile(part, text, { mode: 0o600, flush: true });
+  await rename(part, path);
+}
+
+/** The certificate is written last: where there is one, its key is there, too. */
+async function keptPair(directory: string, fresh: KeyPair): Promise<KeyPair> {
+  const [certificatePath, keyPath] = [join(directory, "ca.crt"), join(directory, "ca.key")];
+  try {
+    return { certificate: await readFile(certificatePath, "utf8"), key: await readFile(keyPath, "utf8") };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    await writeWhole(keyPath, fresh.key);
+    await writeWhole(certificatePath, fresh.certificate);
+    return fresh;
   }
 }
 
@@ -61,9 +81,7 @@ export async function loadCredentials(options: {
   if (directory === undefined) serviceAccountKey = newServiceAccountKey();
   else {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const certificate = await kept(join(directory, "ca.crt"), () => fresh.certificate);
-    const key = await kept(join(directory, "ca.key"), () => fresh.key);
-    authority = await loadCertificateAuthority(clock, { certificate, key });
+    authority = await loadCertificateAuthority(clock, await keptPair(directory, fresh));
     serviceAccountKey = await kept(join(directory, "service-accounts.key"), newServiceAccountKey);
   }
   const serving = await authority.issue({

@@ -5,6 +5,8 @@ import { createInProcessTransport } from "../http/in-process-transport.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
 import { openStateStore } from "../storage/state-store.ts";
 import { createApiServer } from "./api-server.ts";
+import { openAuditLog } from "./audit-log.ts";
+import type { AuditLog } from "./audit-log.ts";
 import { loadCredentials } from "./credentials.ts";
 import type { ServerCredentials } from "./credentials.ts";
 
@@ -21,6 +23,8 @@ export interface TwinOptions {
   readonly credentials?: ServerCredentials;
   /** For how long old versions can be listed and watched from. @default 300_000 */
   readonly historyWindowMs?: number;
+  /** Writes every write down here, one `audit.k8s.io/v1` Event a line, before it is answered. Absent: nowhere. */
+  readonly auditLogPath?: string;
   /** Addresses of Services. @default "10.96.0.0/16" */
   readonly serviceAddressRange?: string;
   readonly clock?: Clock;
@@ -74,14 +78,14 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
     logger = silentLogger,
     serviceAddressRange = "10.96.0.0/16",
   } = options;
+  const window = options.historyWindowMs === undefined ? {} : { windowMs: options.historyWindowMs };
   const store =
     options.stateDirectory === undefined
-      ? createMemoryStore({
-          clock,
-          ...(options.historyWindowMs === undefined ? {} : { windowMs: options.historyWindowMs }),
-        })
-      : await openStateStore({ directory: options.stateDirectory, clock });
+      ? createMemoryStore({ clock, ...window })
+      : await openStateStore({ directory: options.stateDirectory, clock, ...window });
+  let auditLog: AuditLog | undefined;
   try {
+    if (options.auditLogPath !== undefined) auditLog = await openAuditLog(options.auditLogPath, clock);
     const credentials =
       options.credentials ??
       (await loadCredentials({
@@ -98,6 +102,7 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
       serviceAddressRange,
       serviceAccountKey: credentials.serviceAccountKey,
       clientCa: credentials.authority.certificate,
+      ...(auditLog === undefined ? {} : { auditLog }),
     });
     const http = listen
       ? await startHttpServer({
@@ -126,6 +131,7 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
     const stop = (): Promise<void> =>
       (stopping ??= (async () => {
         await http?.stop();
+        await auditLog?.close();
         await store.close();
       })());
     return {
@@ -140,6 +146,7 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {
+    await auditLog?.close();
     await store.close();
     throw error;
   }
