@@ -3,6 +3,10 @@ import { annotationErrors } from "../kinds/metadata.ts";
 import { copyJson, isDraft, type Draft, type DraftValue } from "../machinery/draft.ts";
 import type { Conversion } from "../machinery/kind.ts";
 import { refusals } from "../machinery/status-error.ts";
+import { applyDefaults, pruneForbiddenNulls } from "./defaulting.ts";
+import { coerceEmbeddedMetadata } from "./embedded-resources.ts";
+import { pruneUnknownFields } from "./prune.ts";
+import { structuralSchema } from "./structural-schema.ts";
 
 /** Asks a definition's webhook; the answer is the decoded body. Rejects when there is none. */
 export type CallConversionWebhook = (clientConfig: unknown, review: Draft, timeoutSeconds: number) => Promise<unknown>;
@@ -24,9 +28,20 @@ export function conversionOf(
 ): Conversion | undefined {
   const { group, versions, conversion } = definition.spec;
   const stored = versions.find(({ storage }) => storage)?.name ?? version;
-  // Objects that were stored under another version earlier are read too, so conversion is not only for other versions.
-  const hasOthers = versions.length > 1 || (definition.status?.storedVersions ?? []).some((name) => name !== version);
-  if (stored === version && !hasOthers) return undefined;
+  // What was stored under an earlier definition may be of another version, and is read by the schemas of now.
+  if (stored === version && (definition.metadata.generation ?? 1) <= 1) return undefined;
+  const schemas = new Map(
+    versions.map(({ name, schema }) => [`${group}/${name}`, structuralSchema(schema?.openAPIV3Schema)]),
+  );
+  const coerced = (object: Draft, withDefaults: boolean): Draft => {
+    const schema = schemas.get(textOf(object["apiVersion"]));
+    if (schema === undefined) return object;
+    pruneUnknownFields(object, schema);
+    pruneForbiddenNulls(object, schema);
+    coerceEmbeddedMetadata(object, schema);
+    if (withDefaults) applyDefaults(object, schema);
+    return object;
+  };
   const toVersion = (name: string) => {
     const apiVersion = `${group}/${name}`;
     return (objects: readonly Draft[]): Promise<readonly Draft[]> | readonly Draft[] => {
@@ -35,7 +50,20 @@ export function conversionOf(
       return convertByWebhook(definition, objects, apiVersion, hooks);
     };
   };
-  return { toStorage: toVersion(stored), fromStorage: toVersion(version) };
+  const finished = (objects: readonly Draft[]): readonly Draft[] =>
+    objects.map((object) => coerced(copyJson(object), false));
+  const toStorage = toVersion(stored);
+  const fromStorage = toVersion(version);
+  return {
+    toStorage(objects) {
+      const converted = toStorage(objects);
+      return converted instanceof Promise ? converted.then(finished) : finished(converted);
+    },
+    fromStorage(objects) {
+      const converted = fromStorage(objects.map((object) => coerced(copyJson(object), true)));
+      return converted instanceof Promise ? converted.then(finished) : finished(converted);
+    },
+  };
 }
 
 /** conversion/webhook_converter.go: only metadata's labels and annotations may differ, and who the object is must not. */

@@ -87,11 +87,11 @@ function specErrors({ spec }: Readonly<CustomResourceDefinition>): FieldError[] 
     errors.push(...versionErrors(version, `spec.versions[${index}]`, (part) => !shared.has(part)));
   }
   if (new Set(spec.versions.map(({ name }) => name)).size !== spec.versions.length) {
-    errors.push(fieldErrors.invalid("spec.versions", spec.versions, "must contain unique version names"));
+    errors.push(fieldErrors.invalid("spec.versions", internalForm(spec.versions), "must contain unique version names"));
   }
   if (spec.versions.filter(({ storage }) => storage).length !== 1) {
     const problem = "must have exactly one version marked as storage version";
-    errors.push(fieldErrors.invalid("spec.versions", spec.versions, problem));
+    errors.push(fieldErrors.invalid("spec.versions", internalForm(spec.versions), problem));
   }
   for (const key of ["plural", "singular", "kind", "listKind"] as const) {
     if ((spec.names[key] ?? "") === "") errors.push(fieldErrors.required(`spec.names.${key}`));
@@ -135,7 +135,9 @@ function nameErrors(names: CustomResourceDefinitionNames, path: string): FieldEr
 function storedVersionErrors({ spec, status }: Readonly<CustomResourceDefinition>): FieldError[] {
   const stored = status?.storedVersions ?? [];
   const field = "status.storedVersions";
-  if (stored.length === 0) return [fieldErrors.invalid(field, stored, "must have at least one stored version")];
+  if (stored.length === 0) {
+    return [fieldErrors.invalid(field, status?.storedVersions ?? null, "must have at least one stored version")];
+  }
   const errors: FieldError[] = [];
   for (const { name, storage } of spec.versions) {
     if (storage && !stored.includes(name)) {
@@ -162,6 +164,25 @@ function sharedParts(versions: readonly CustomResourceDefinitionVersion[]): Read
     first?.[part] !== undefined &&
     rest.every((version) => jsonEqual((version[part] ?? null) as Json, (first[part] ?? null) as Json));
   return new Set(versionParts.filter(same));
+}
+
+/** Versions as upstream's internal type writes them, which has no names for JSON. */
+function internalForm(versions: readonly CustomResourceDefinitionVersion[]): readonly object[] {
+  const shared = sharedParts(versions);
+  return versions.map((version) => {
+    const part = (name: VersionPart): unknown => (shared.has(name) ? null : (version[name] ?? null));
+    return {
+      Name: version.name,
+      Served: version.served,
+      Storage: version.storage,
+      Deprecated: version.deprecated ?? false,
+      DeprecationWarning: version.deprecationWarning ?? null,
+      Schema: part("schema"),
+      Subresources: part("subresources"),
+      AdditionalPrinterColumns: part("additionalPrinterColumns"),
+      SelectableFields: part("selectableFields"),
+    };
+  });
 }
 
 function partErrors(

@@ -321,9 +321,28 @@ describe("conversion", () => {
   };
 
   it("renames the version when there is nothing else to do", async () => {
-    expect(await v2({}).fromStorage([gadget({ n: 1 })])).toEqual([
-      { ...gadget({ n: 1 }), apiVersion: "example.com/v2" },
-    ]);
+    const object = gadget({ one: { a: "x" }, obj: { inner: "out" } });
+    const [shown] = await v2({}).fromStorage([object]);
+    expect(shown).toMatchObject({ ...object, apiVersion: "example.com/v2" });
+  });
+
+  it("reads what was stored by the schemas of now, once a definition has changed", async () => {
+    const v1Schema = (spec: Record<string, JSONSchemaProps>): CustomResourceDefinition => {
+      const made = definition({
+        versions: [
+          {
+            ...version,
+            schema: { openAPIV3Schema: { type: "object", properties: { spec: { type: "object", properties: spec } } } },
+          },
+        ],
+      });
+      return { ...made, metadata: { ...made.metadata, generation: 2 } };
+    };
+    const [kind] = compileDefinition(v1Schema({ n: { type: "integer" }, added: { type: "string", default: "x" } }), {});
+    const stored = gadget({ n: 1, gone: true });
+    expect(await kind?.conversion?.fromStorage([stored])).toEqual([{ ...stored, spec: { n: 1, added: "x" } }]);
+    expect(stored["spec"]).toEqual({ n: 1, gone: true });
+    expect(compileDefinition(definition({ versions: [version] }), {})[0]?.conversion).toBeUndefined();
   });
 
   it("asks the webhook and keeps metadata but labels and annotations", async () => {
@@ -338,7 +357,7 @@ describe("conversion", () => {
           result: { status: "Success" },
           convertedObjects: [
             {
-              ...gadget({ converted: true }),
+              ...gadget({ one: { b: "converted" }, unknown: 1 }),
               apiVersion: "example.com/v2",
               metadata: { name: "g", namespace: "default", labels: { a: "b" }, finalizers: ["no"] },
             },
@@ -352,12 +371,12 @@ describe("conversion", () => {
         apiVersion: "example.com/v2",
         kind: "Gadget",
         metadata: { name: "g", namespace: "default", labels: { a: "b" } },
-        spec: { converted: true },
+        spec: { one: { b: "converted" } },
       },
     ]);
     expect(calls[0]?.["request"]).toMatchObject({ uid: "u", desiredAPIVersion: "example.com/v2" });
     const already = [{ ...gadget({}), apiVersion: "example.com/v2" }];
-    expect(await conversion.fromStorage(already)).toBe(already);
+    expect(await conversion.fromStorage(already)).toMatchObject(already);
     expect(calls).toHaveLength(1);
   });
 

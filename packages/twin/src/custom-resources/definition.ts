@@ -1,5 +1,6 @@
 import type { CustomResourceColumnDefinition, CustomResourceDefinition } from "@fleetwright/kube";
 import type { ServedKind, Subresource, TableColumn, Verb } from "../machinery/kind.ts";
+import { coerceEmbeddedMetadata } from "./embedded-resources.ts";
 import { pruneUnknownFields } from "./prune.ts";
 import { conversionOf, type CallConversionWebhook } from "./conversion.ts";
 import { scaleSubresource, stepsOf } from "./scale.ts";
@@ -16,6 +17,8 @@ export interface DefinitionHooks {
   readonly newUid?: () => string;
 }
 
+const creationRefusal = "create not allowed while custom resource definition is terminating";
+
 const verbs: readonly Verb[] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
 /** Every served version of an established definition, in the definition's order. */
@@ -23,6 +26,9 @@ export function compileDefinition(definition: CustomResourceDefinition, hooks: D
   const { group, scope, versions } = definition.spec;
   const names = definition.status?.acceptedNames ?? definition.spec.names;
   const storageVersion = versions.find(({ storage }) => storage)?.name ?? versions[0]?.name ?? "";
+  const isTerminating = definition.status?.conditions?.some(
+    ({ type, status }) => type === "Terminating" && status === "True",
+  );
   const replicasPaths = Object.fromEntries(
     versions.map(({ name, subresources }) => [
       `${group}/${name}`,
@@ -52,7 +58,7 @@ export function compileDefinition(definition: CustomResourceDefinition, hooks: D
         categories: names.categories ?? [],
         verbs,
         schema,
-        prune: (object) => pruneUnknownFields(object, structural),
+        prune: (object) => [...pruneUnknownFields(object, structural), ...coerceEmbeddedMetadata(object, structural)],
         ...(version.deprecated === true
           ? { deprecation: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated` }
           : {}),
@@ -62,6 +68,7 @@ export function compileDefinition(definition: CustomResourceDefinition, hooks: D
         ...(conversion === undefined ? {} : { conversion }),
         collection: `${names.plural}.${group}`,
         builtin: false,
+        ...(isTerminating ? { creationRefusal } : {}),
         storageVersion,
       };
     });

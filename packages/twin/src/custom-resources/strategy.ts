@@ -1,12 +1,12 @@
 import type { CustomResourceDefinitionVersion, KubeObject } from "@fleetwright/kube";
 import { compileSchemaRules } from "../cel/rules.ts";
-import { isDraft, untyped, type Draft } from "../machinery/draft.ts";
+import { copyJson, isDraft, untyped, type Draft } from "../machinery/draft.ts";
 import type { Strategy } from "../machinery/kind.ts";
 import type { RequestContext } from "../machinery/request.ts";
 import type { Schema } from "../machinery/schema.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { applyDefaults, pruneForbiddenNulls } from "./defaulting.ts";
-import { embeddedResourceErrors } from "./embedded-resources.ts";
+import { coerceEmbeddedMetadata, embeddedResourceErrors } from "./embedded-resources.ts";
 import { parseSimplePath, valueAtPath } from "./json-path.ts";
 import { listUniquenessErrors } from "./list-uniqueness.ts";
 import { pruneUnknownFields } from "./prune.ts";
@@ -115,6 +115,15 @@ export function customResourceStrategy(version: CustomResourceDefinitionVersion,
       pruneForbiddenNulls(object, schema);
       applyDefaults(object, schema);
       pruneUnknownFields(object, schema);
+      coerceEmbeddedMetadata(object, schema);
+    },
+    prepareForStatusUpdate(value, oldValue) {
+      // Nothing but the status is taken from an update of it, and who wrote it.
+      const metadata = untyped(copyJson(oldValue.metadata));
+      delete metadata["managedFields"];
+      const { managedFields } = untyped(value.metadata);
+      if (managedFields !== undefined) metadata["managedFields"] = managedFields;
+      untyped(value)["metadata"] = metadata;
     },
     validate,
     validateUpdate,

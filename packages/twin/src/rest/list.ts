@@ -112,9 +112,10 @@ export async function listPage(
   }
 }
 
-const listMetadata = (page: Page): Draft => ({
+const listMetadata = (page: Page, kind?: ServedKind): Draft => ({
   resourceVersion: String(page.revision),
-  ...(page.continue === "" ? {} : { continue: page.continue }),
+  // Lists of custom resources are no Go type: what was set is there, empty or not.
+  ...(page.continue === "" && kind?.builtin !== false ? {} : { continue: page.continue }),
   ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
 });
 
@@ -131,7 +132,7 @@ const comma = Buffer.from(",");
 
 /** A list as its stored bytes, without parsing anything. */
 function* rawChunks(kind: ServedKind, page: Page): Generator<Buffer> {
-  const head = { kind: kind.listKind, apiVersion: apiVersionOf(kind), metadata: listMetadata(page) };
+  const head = { kind: kind.listKind, apiVersion: apiVersionOf(kind), metadata: listMetadata(page, kind) };
   const cut = Buffer.byteLength(itemPrefix(kind));
   let parts: Buffer[] = [Buffer.from(`${JSON.stringify(head).slice(0, -1)},"items":[`)];
   const open = Buffer.from("{");
@@ -182,7 +183,8 @@ export async function listReply(
       const { kind: _, apiVersion: __, ...rest } = object;
       return rest;
     });
-    return valueReply(200, { kind: kind.listKind, apiVersion: apiVersionOf(kind), metadata, items }, format);
+    const list = { kind: kind.listKind, apiVersion: apiVersionOf(kind), metadata: listMetadata(page, kind), items };
+    return valueReply(200, list, format);
   }
   const { version } = format.convert;
   if (format.convert.kind === "PartialObjectMetadata") throw formMismatch(kind, "PartialObjectMetadata");

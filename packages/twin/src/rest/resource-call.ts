@@ -25,8 +25,15 @@ export const headerOf = (call: Call, name: string): string => {
 
 export function contextOf(request: ResourceCall, options: { dryRun: boolean; fieldManager: string }): GatheredContext {
   const { core, call, info, user } = request;
-  return requestContext(call, info, user, core.clock.now(), options);
+  const context = requestContext(call, info, user, core.clock.now(), options);
+  contexts.set(call, context);
+  return context;
 }
+
+const contexts = new WeakMap<Call, GatheredContext>();
+
+/** What a call has been warned of so far. */
+export const warningsOf = (call: Call): GatheredContext["warnings"] => contexts.get(call)?.warnings ?? new Set();
 
 export function targetOf(request: ResourceCall, context: GatheredContext, options: Draft): Target {
   const { info, kind } = request;

@@ -1,6 +1,7 @@
 import type { UserInfo } from "@fleetwright/kube";
 import type { Call, Reply, RequestInfo } from "../machinery/request.ts";
-import { methodNotAllowed, refusals } from "../machinery/status-error.ts";
+import { methodNotAllowed, refusals, StatusError } from "../machinery/status-error.ts";
+import { warningHeaders } from "./context.ts";
 import type { Core } from "./core.ts";
 import { subjectOf } from "./core.ts";
 import {
@@ -12,20 +13,30 @@ import {
   handleSubresource,
   handleUpdate,
 } from "./handlers.ts";
+import { warningsOf } from "./resource-call.ts";
 import type { ResourceCall } from "./resource-call.ts";
 import { handleList } from "./list.ts";
 import { checkAccept } from "./negotiate.ts";
-import { pageNotFound } from "./reply.ts";
+import { errorReply, pageNotFound } from "./reply.ts";
 import { handleWatch } from "./watch.ts";
 
-/** Answers an authorised request for a resource. */
+/** Answers an authorised request for a resource; refusals come with the warnings that were gathered before. */
 export async function route(core: Core, call: Call, info: RequestInfo, user: UserInfo): Promise<Reply> {
+  try {
+    return await find(core, call, info, user);
+  } catch (error) {
+    const headers = warningHeaders(warningsOf(call));
+    if (!(error instanceof StatusError) || headers["warning"] === undefined) throw error;
+    const reply = errorReply(error, call);
+    return { ...reply, headers: { ...reply.headers, ...headers } };
+  }
+}
+
+async function find(core: Core, call: Call, info: RequestInfo, user: UserInfo): Promise<Reply> {
   const kind = core.registry.find(info.group, info.version, info.resource);
   if (kind === undefined) {
     // Groups of custom kinds have no router that could say it in JSON, nor have groups that there are not.
-    const served = core.registry
-      .all()
-      .some((one) => one.group === info.group && (one.builtin || one.version === info.version));
+    const served = core.registry.all().some((one) => one.group === info.group && one.builtin);
     if (!served) return pageNotFound();
     throw refusals.pathNotFound();
   }
@@ -62,7 +73,8 @@ async function routeCustom(request: ResourceCall): Promise<Reply> {
   if (info.subresource === "") return dispatch(request);
   const subresource = kind.subresources.get(info.subresource);
   if (subresource === undefined) throw refusals.notFound(subjectOf(kind), info.name);
-  if (!subresource.verbs.some((verb) => verb === info.verb)) throw refusals.methodNotAllowed(subjectOf(kind), info.verb);
+  if (!subresource.verbs.some((verb) => verb === info.verb))
+    throw refusals.methodNotAllowed(subjectOf(kind), info.verb);
   return handleSubresource(request, subresource);
 }
 
@@ -76,11 +88,11 @@ async function dispatch(request: ResourceCall): Promise<Reply> {
     case "watch":
       return handleWatch(core, call, kind, info);
     case "create":
-      if (info.name !== "") throw methodNotAllowed();
+      if (info.name !== "" && kind.builtin) throw methodNotAllowed();
       return handleCreate(request);
     case "update":
     case "patch":
-      if (info.name === "") throw methodNotAllowed();
+      if (info.name === "") throw kind.builtin ? methodNotAllowed() : refusals.badRequest("name must be provided");
       return info.verb === "update" ? handleUpdate(request) : handlePatch(request);
     case "delete":
       return handleDelete(request);
