@@ -51,6 +51,11 @@ export const namespaceStrategy = defineStrategy<Namespace>({
   },
   validate: specErrors,
   validateUpdate: specErrors,
+  // The first DELETE only marks it; who ends its content takes the finalizers away.
+  isHeld: ({ metadata, spec }) => metadata.deletionTimestamp === undefined || (spec?.finalizers ?? []).length > 0,
+  markDeleting(namespace) {
+    namespace.status = { ...namespace.status, phase: "Terminating" };
+  },
   validateStatusUpdate(namespace) {
     const phase = namespace.status?.phase ?? "";
     const field = "status.Phase";

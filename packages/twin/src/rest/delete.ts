@@ -170,7 +170,11 @@ async function attemptDelete(core: Core, target: Target, options: DeleteOptions)
       if (after.length === 0) delete metadata["finalizers"];
       else metadata["finalizers"] = [...after];
     }
-    const held = finalizersOf(metadata).length > 0 || (kind.strategy.isHeld?.(typed(object)) ?? false);
+    const { isHeld, markDeleting } = kind.strategy;
+    const heldOtherwise = isHeld?.(typed(object)) ?? false;
+    const begun = metadata["deletionTimestamp"] !== undefined;
+    if (heldOtherwise && begun && markDeleting !== undefined) return { object: old, gone: false };
+    const held = heldOtherwise || finalizersOf(metadata).length > 0;
     if (held && grace.kind === "none") {
       if (
         metadata["deletionTimestamp"] !== undefined &&
@@ -179,10 +183,10 @@ async function attemptDelete(core: Core, target: Target, options: DeleteOptions)
       ) {
         return { object: old, gone: false };
       }
-      if (kind.strategy.markDeleting === undefined) markAsDeleting(metadata, context.nowMs);
+      if (begun || markDeleting === undefined) markAsDeleting(metadata, context.nowMs);
       else {
-        metadata["deletionTimestamp"] ??= timeText(context.nowMs);
-        kind.strategy.markDeleting(typed(object), context);
+        metadata["deletionTimestamp"] = timeText(context.nowMs);
+        markDeleting(typed(object), context);
       }
     }
     if (held || (grace.kind === "graceful" && grace.seconds > 0)) {
