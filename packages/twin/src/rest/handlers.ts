@@ -57,7 +57,9 @@ export async function handleGet(request: ResourceCall): Promise<Reply> {
 /** POST to a collection. */
 export async function handleCreate(request: ResourceCall): Promise<Reply> {
   const { core, call, kind } = request;
-  const format = negotiate(call, allForms);
+  const review = core.reviews.get(kind.plural);
+  // A review is no object with metadata: it has no other form.
+  const format = negotiate(call, review === undefined ? allForms : plainOnly);
   const options = writeOptions(call.query, "CreateOptions");
   const context = contextOf(request, options);
   const bytes = await call.body();
@@ -65,7 +67,6 @@ export async function handleCreate(request: ResourceCall): Promise<Reply> {
   kind.strategy.defaults?.(typed(object));
   const name = textOf(metadataOf(object)["name"]);
   const target: Target = { ...targetOf(request, context, optionsObject(options)), name };
-  const review = core.reviews.get(kind.plural);
   if (review !== undefined) {
     const answer = await review(object, context);
     return valueReply(201, answer, format, warningHeaders(context.warnings));
