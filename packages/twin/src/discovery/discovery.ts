@@ -45,8 +45,8 @@ const header = (call: Call, name: string): string => {
   return typeof value === "string" ? value : (value?.join(",") ?? "");
 };
 
-function documentOf(value: object): Document {
-  const body = Buffer.from(`${JSON.stringify(value)}\n`);
+function documentOf(value: object, indent = 0): Document {
+  const body = Buffer.from(`${JSON.stringify(value, undefined, indent)}\n`);
   return { body, hash: createHash("sha512").update(body).digest("hex").toUpperCase() };
 }
 
@@ -62,7 +62,7 @@ export function createDiscovery(source: DiscoverySource): Discovery {
   let groups: readonly Group[] = [];
   const documents = new Map<string, Document | undefined>();
 
-  function document(path: string, make: () => object | undefined): Document | undefined {
+  function document(path: string, make: () => object | undefined, indent = 0): Document | undefined {
     if (madeAt !== source.revision()) {
       madeAt = source.revision();
       groups = groupsOf(source.kinds());
@@ -71,7 +71,7 @@ export function createDiscovery(source: DiscoverySource): Discovery {
     if (!documents.has(path)) {
       const value = make();
       if (value === undefined) return undefined;
-      documents.set(path, documentOf(value));
+      documents.set(path, documentOf(value, indent));
     }
     return documents.get(path);
   }
@@ -197,8 +197,8 @@ export function createDiscovery(source: DiscoverySource): Discovery {
   return {
     answer(call) {
       const path = call.path.length > 1 && call.path.endsWith("/") ? call.path.slice(0, -1) : call.path;
-      if (path === "/") return plain(document(path, () => ({ paths: rootPaths(groups) })));
-      if (path === "/version") return read(call, plain(documentOf(serverVersion)));
+      if (path === "/") return plain(document(path, () => ({ paths: rootPaths(groups) }), 2));
+      if (path === "/version") return read(call, plain(documentOf(serverVersion, 2)));
       if (path === "/api" || path === "/apis") return root(call, path);
       if (path.startsWith("/openapi/")) return openapi(call, path);
       if (path.startsWith("/api/") || path.startsWith("/apis/")) {

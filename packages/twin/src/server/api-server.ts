@@ -39,6 +39,7 @@ import type { AuditedCall, AuditLog } from "./audit-log.ts";
 import { assembleBuiltinKinds } from "./builtin-kinds.ts";
 import { createCustomKinds, definitionsCollection } from "./custom-kinds.ts";
 import { healthReply } from "./health.ts";
+import { createServerMetrics } from "./metrics.ts";
 import { openidReply } from "./openid.ts";
 import { builtinRules } from "./kind-rules.ts";
 
@@ -85,6 +86,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const identify = createTokenAuthenticator({ serviceAccountTokens: tokens });
   const authenticate = createAuthenticator({ tokens: identify });
   const discovery = createDiscovery({ kinds: () => registry.all(), revision: () => registry.revision });
+  const metrics = createServerMetrics({ store, kinds: () => registry.all(), clock });
   const flowControl = createFlowControl({ server: access, clock });
   const aggregateRoles = createRoleAggregation(access);
 
@@ -154,7 +156,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       if (!decision.allowed) throw forbidden(user, info, decision.reason);
       const reply = info.isResource
         ? await route(core, call, info, user)
-        : (discovery.answer(call) ?? healthReply(call) ?? openidReply(call, tokens) ?? pageNotFound());
+        : (discovery.answer(call) ??
+          healthReply(call) ??
+          openidReply(call, tokens) ??
+          (await metrics.answer(call)) ??
+          pageNotFound());
       return { ...reply, headers: { ...turn.headers, ...reply.headers } };
     } finally {
       turn.done();
@@ -170,6 +176,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
         failed(error, call),
       );
       await audited?.answered(reply);
+      metrics.answered(call, info, kind, reply.status);
       return kind?.deprecation === undefined || isUnserved(reply) ? reply : warned(reply, kind.deprecation);
     },
   };
