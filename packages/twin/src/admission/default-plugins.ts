@@ -7,6 +7,7 @@ import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
 import { defaultTolerationSeconds, priority, runtimeClass, taintNodesByCondition } from "./pod-defaults.ts";
+import { podSecurity } from "./pod-security.ts";
 import { resourceQuota } from "./resource-quota.ts";
 import { serviceAccount } from "./service-account.ts";
 import {
@@ -41,6 +42,7 @@ export function defaultPlugins(
     serviceAccount(server),
     nodeRestriction(server),
     taintNodesByCondition,
+    podSecurity(server),
     priority(server),
     defaultTolerationSeconds,
     defaultStorageClass(server),
