@@ -155,11 +155,11 @@ async function finishCreate(core: Core, target: Target, object: Draft): Promise<
   if (strategy.hasGeneration === true) metadata["generation"] = 1;
   strategy.prepareForCreate?.(typed(object), context);
   const name = textOf(metadata["name"]);
-  const own = strategy.validate?.(typed(object), context) ?? [];
-  if (strategy.metadataChecks?.creation === "none") {
-    refuseInvalid(kind, name, own);
-    refuseInvalid(kind, name, validateMetadata(typed(object), genericRules(kind)));
-  } else refuseInvalid(kind, name, [...validateMetadata(typed(object), metadataRules(kind)), ...own]);
+  refuseInvalid(kind, name, [
+    ...(strategy.metadataChecks?.creation === "none" ? [] : validateMetadata(typed(object), metadataRules(kind))),
+    ...(strategy.validate?.(typed(object), context) ?? []),
+  ]);
+  refuseInvalid(kind, name, validateMetadata(typed(object), genericRules(kind)));
   for (const text of strategy.warnings?.(typed(object), undefined, context) ?? []) context.warn(text);
   const named: Target = { ...target, name };
   // Validating admission must not change what is stored.
@@ -244,19 +244,18 @@ export interface Change {
   readonly validate?: (object: Draft, old: Draft) => readonly FieldError[];
 }
 
-const maximumAttempts = 5;
-
 /**
  * PUT and PATCH (handlers/update.go, patch.go, registry.Store.Update): decided on what is stored now, and again when
  * somebody else was faster, unless the client named the version that it means.
  */
 export async function updateObject(core: Core, target: Target, change: Change): Promise<Written> {
-  for (let attempt = 1; ; attempt++) {
+  // Each round was lost to a write that took place, so somebody always gets on (etcd3's GuaranteedUpdate).
+  for (;;) {
+    target.context.signal.throwIfAborted();
     try {
       return await attemptUpdate(core, target, change);
     } catch (error) {
       if (!(error instanceof WriteConflict)) throw error;
-      if (attempt === maximumAttempts) throw modified(target);
     }
   }
 }

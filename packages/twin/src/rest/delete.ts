@@ -137,11 +137,12 @@ function markAsDeleting(metadata: Draft, nowMs: number): void {
  * holds it.
  */
 export async function deleteObject(core: Core, target: Target, options: DeleteOptions): Promise<Deleted> {
-  for (let attempt = 1; ; attempt++) {
+  for (;;) {
+    target.context.signal.throwIfAborted();
     try {
       return await attemptDelete(core, target, options);
     } catch (error) {
-      if (!(error instanceof WriteConflict) || attempt === 5) throw error;
+      if (!(error instanceof WriteConflict)) throw error;
     }
   }
 }
