@@ -164,8 +164,6 @@ const replicaSetErrors = (replicaSet: ReplicaSet): FieldError[] =>
 export const replicaSetStrategy = defineStrategy<ReplicaSet>({
   hasGeneration: true,
   hasStatus: true,
-  selectableFields: ["status.replicas"],
-  fieldValue: (replicaSet, field) => (field === "status.replicas" ? String(replicaSet.status?.replicas ?? 0) : ""),
   defaults(replicaSet) {
     replicaSet.spec ??= { selector: {} };
     const template = (replicaSet.spec.template ??= { metadata: {} });

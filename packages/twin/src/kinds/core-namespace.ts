@@ -84,6 +84,7 @@ export const finalizeSubresource: Omit<Subresource, "kind" | "schema" | "verbs">
       const { metadata } = view;
       if (metadata !== undefined) parent["metadata"] = metadata;
     },
+    defaults: (view) => nameLabel(typed<Namespace>(view)),
     validate: (object) =>
       (typed<Namespace>(object).spec?.finalizers ?? []).flatMap((finalizer, index) =>
         finalizerErrors(`spec.finalizers[${index}]`, finalizer),

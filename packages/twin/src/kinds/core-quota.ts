@@ -146,9 +146,10 @@ export const limitRangeStrategy = defineStrategy<LimitRange>({
       if (Object.keys(requests).length > 0) item.defaultRequest = requests;
     }
   },
-  prepareForCreate({ metadata }) {
+  prepareForCreate(range) {
+    const { name = "", ...rest } = range.metadata;
     // Upstream's name is another UUID; nothing else is as sure to be one of its own.
-    if ((metadata.name ?? "") === "") metadata.name = otherUid(metadata.uid ?? "");
+    if (name === "") range.metadata = { name: otherUid(rest.uid ?? ""), ...rest };
   },
   validate: limitRangeErrors,
 });

@@ -1,10 +1,11 @@
-import { Nodes, Pods, type Pod } from "@fleetwright/kube";
+import { Pods, type Pod } from "@fleetwright/kube";
 import { copyJson, isDraft, typed, type Draft } from "../machinery/draft.ts";
 import type { Subresource, SubresourceCall } from "../machinery/kind.ts";
 import { fieldErrors, refusals, statusError } from "../machinery/status-error.ts";
 import { setPodCondition } from "./pod-conditions.ts";
 import { defaultPod } from "./pod-defaults.ts";
 import { evictPod } from "./pod-eviction.ts";
+import { askKubelet } from "./pod-kubelet.ts";
 import { applyResize, resizeErrors } from "./pod-resize.ts";
 import { ephemeralContainersErrors } from "./pod-update-validation.ts";
 import { labelsScale, selectorScale } from "./workload-scale.ts";
@@ -80,28 +81,6 @@ async function bindPod(call: SubresourceCall): Promise<Draft> {
     { dryRun: context.dryRun },
   );
   return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 };
-}
-
-/** Anything that a kubelet would answer. */
-async function askKubelet(call: SubresourceCall): Promise<Draft | string> {
-  const { server, namespace, name, subresource } = call;
-  const pod = server.objects.get(Pods, { namespace, name });
-  if (pod === undefined) throw refusals.notFound(pods, name);
-  const node = pod.spec?.nodeName ?? "";
-  if (node === "") {
-    // Nothing has run: nothing has been logged.
-    if (subresource === "log") return "";
-    throw refusals.badRequest(`pod ${name} does not have a host assigned`);
-  }
-  // Upstream names the wrong resource when the node is gone.
-  const found = server.objects.get(Nodes, { name: node });
-  if (found === undefined) throw refusals.notFound(pods, node);
-  if ((found.status?.addresses ?? []).length === 0) {
-    throw statusError(500, "", "no preferred addresses found; known addresses: []");
-  }
-  throw refusals.internal(
-    `this API server runs without kubelets: nothing on node ${JSON.stringify(node)} can answer ${subresource} of pod ${JSON.stringify(`${namespace}/${name}`)}`,
-  );
 }
 
 async function proxyPod(call: SubresourceCall): Promise<Draft | string> {

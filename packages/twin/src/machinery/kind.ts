@@ -162,6 +162,8 @@ export interface SubresourceCall {
   readonly name: string;
   /** Decoded, defaulted and admitted; empty for `connect`. */
   readonly body: Draft;
+  /** Of `connect`. */
+  readonly query?: URLSearchParams;
   readonly context: RequestContext;
   readonly server: ServerAccess;
 }

@@ -159,7 +159,10 @@ async function finishCreate(core: Core, target: Target, object: Draft): Promise<
     ...(strategy.metadataChecks?.creation === "none" ? [] : validateMetadata(typed(object), metadataRules(kind))),
     ...(strategy.validate?.(typed(object), context) ?? []),
   ]);
-  refuseInvalid(kind, name, validateMetadata(typed(object), genericRules(kind)));
+  // Names by a rule of the kind's own may still be none that fit into a path.
+  if (strategy.nameProblems !== undefined || strategy.metadataChecks?.creation === "none") {
+    refuseInvalid(kind, name, validateMetadata(typed(object), genericRules(kind)));
+  }
   for (const text of strategy.warnings?.(typed(object), undefined, context) ?? []) context.warn(text);
   const named: Target = { ...target, name };
   // Validating admission must not change what is stored.

@@ -58,6 +58,7 @@ export async function handleGet(request: ResourceCall): Promise<Reply> {
 export async function handleCreate(request: ResourceCall): Promise<Reply> {
   const { core, call, kind } = request;
   const review = core.reviews.get(kind.plural);
+  if (kind.collection === "bindings") return createBinding(request);
   // A review is no object with metadata: it has no other form.
   const format = negotiate(call, review === undefined ? allForms : plainOnly);
   const options = writeOptions(call.query, "CreateOptions");
@@ -236,7 +237,15 @@ export async function handleSubresource(request: ResourceCall, subresource: Subr
   return changeView(request, subresource, view, format);
 }
 
-async function createBelow(request: ResourceCall, subresource: Subresource): Promise<Reply> {
+/** POST of a Binding to the collection of bindings: to that of the pod which it names (`LegacyBindingREST`). */
+async function createBinding(request: ResourceCall): Promise<Reply> {
+  const kind = request.core.registry.find("", "v1", "pods");
+  const binding = kind?.subresources.get("binding");
+  if (kind === undefined || binding === undefined) throw refusals.pathNotFound();
+  return createBelow({ ...request, kind }, binding, true);
+}
+
+async function createBelow(request: ResourceCall, subresource: Subresource, namedByBody = false): Promise<Reply> {
   const { core, call, kind, info } = request;
   const format = negotiate(call, plainOnly);
   const options = writeOptions(call.query, "CreateOptions");
@@ -248,7 +257,7 @@ async function createBelow(request: ResourceCall, subresource: Subresource): Pro
     kind,
     subresource: subresource.name,
     namespace: info.namespace,
-    name: info.name,
+    name: namedByBody ? textOf(metadataOf(body)["name"]) : info.name,
     body,
     context,
     server: core.access,
@@ -267,9 +276,12 @@ async function connect(request: ResourceCall, subresource: Subresource): Promise
     namespace: info.namespace,
     name: info.name,
     body: {},
+    query: call.query,
     context,
     server: core.access,
   });
+  // Nothing to stream: nobody has run yet.
+  if (answer === "") return { status: 204, headers: {}, body: "" };
   if (typeof answer === "string") return { status: 200, headers: { "content-type": "text/plain" }, body: answer };
   return valueReply(200, answer, negotiate(call, plainOnly));
 }

@@ -132,7 +132,11 @@ export const storageColumns: Readonly<Record<string, readonly TableColumn[]>> = 
   ],
   "storage.k8s.io/CSINode": [
     nameColumn,
-    integer<CSINode>("Drivers", "How many drivers the node has.", ({ spec }) => spec.drivers.length),
+    integer<CSINode>(
+      "Drivers",
+      "How many drivers the node has.",
+      ({ spec }) => (spec.drivers as typeof spec.drivers | null)?.length ?? 0,
+    ),
     ageColumn,
   ],
   "storage.k8s.io/CSIDriver": [
