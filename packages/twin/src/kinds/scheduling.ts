@@ -7,7 +7,7 @@ import {
   type Toleration,
 } from "@fleetwright/kube";
 import { defineStrategy } from "../machinery/kind.ts";
-import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
+import { fieldErrors, refusals, type FieldError } from "../machinery/status-error.ts";
 import { dns1123LabelProblems } from "./name-checks.ts";
 import { containerResourceErrors, resourceAmountErrors } from "./resource-names.ts";
 import { immutableErrors, invalidFor, labelsErrors, qualifiedNameErrors, textOf } from "./value-checks.ts";
@@ -57,6 +57,12 @@ export const priorityClassStrategy = defineStrategy<PriorityClass>({
       errors.push(fieldErrors.notSupported("preemptionPolicy", preemptionPolicy, policies));
     }
     return errors;
+  },
+  checkDelete({ metadata: { name = "" } }, { info }) {
+    // Upstream looks at the name in a DELETE, which deletions of collections are not.
+    if (info.verb !== "delete" || !systemClasses.has(name)) return;
+    const subject = { group: "scheduling.k8s.io", resource: "priorityclasses" };
+    throw refusals.forbidden(subject, name, "this is a system priority class and cannot be deleted");
   },
   validateUpdate(priorityClass, old) {
     const changed = (priorityClass.value ?? 0) !== (old.value ?? 0);
