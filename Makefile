@@ -1,4 +1,4 @@
-# Every target sets up what it needs: Node >= 20 and npm are all that a machine must have (Go too, until the twin is there).
+# Every target sets up what it needs: Node >= 20 and npm are all that a machine must have; Go too, for what starts the real server.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NPM := npm --silent
@@ -22,7 +22,7 @@ up: $(STAMP) kubernetes ## Start a cluster with a fleet, the manager and the exa
 	@exec $(NPM) run fleetwright -- up $(ARGS)
 
 .PHONY: test
-test: $(STAMP) kubernetes lint ## Everything that must hold: lint, types, import rules, generated files, all suites
+test: $(STAMP) lint ## Everything that must hold: lint, types, generated files, all suites, end to end on the twin
 	@$(NPM) run test -- $(ARGS)
 
 .PHONY: test-unit
@@ -30,8 +30,9 @@ test-unit: $(STAMP) ## Only the suites that need no cluster
 	@$(NPM) run test -- unit external $(ARGS)
 
 .PHONY: test-real
-test-real: $(STAMP) kubernetes ## The real lane with its long pauses, and thousands of seeds of the simulations
+test-real: $(STAMP) kubernetes ## The same end-to-end files on the real server, live conformance, long pauses, thousands of seeds
 	@FLEETWRIGHT_LONG=1 $(NPM) run test -- real $(ARGS)
+	@FLEETWRIGHT_LONG=1 $(NPM) run test -- twin test/e2e/twin-
 	@FLEETWRIGHT_LONG=1 $(NPM) run test -- unit packages/quota/src/simulation
 
 .PHONY: lint

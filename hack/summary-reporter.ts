@@ -3,9 +3,19 @@ import type { Reporter, TestModule } from "vitest/node";
 /** Prints what failed as it fails, what was skipped and why, and ends in `N passed, N failed, N skipped`. */
 export class SummaryReporter implements Reporter {
   #started = 0;
+  readonly #said = new Set<string>();
 
   onInit(): void {
     this.#started = performance.now();
+  }
+
+  /** What a file leaves out, it says in a line of its own. */
+  onUserConsoleLog({ content }: { readonly content: string }): void {
+    for (const line of content.split("\n")) {
+      if (!line.startsWith("SKIPPED: ") || this.#said.has(line)) continue;
+      this.#said.add(line);
+      console.log(line);
+    }
   }
 
   onTestModuleEnd(module: TestModule): void {

@@ -1,18 +1,20 @@
 /**
- * `npm test [-- PROJECT…] [FILTER…]`: runs the suites (`unit`, `external`, `real`; all by default) and ends in one line,
- * `N passed, N failed`.
+ * `npm test [-- PROJECT…] [FILTER…]`: runs the suites (`unit`, `external`, `conformance`, `twin`, `real`; all but `real` by default, because
+ * only that one needs more than Node) and ends in one line, `N passed, N failed`.
  */
 import { startVitest } from "vitest/node";
 import { SummaryReporter } from "./summary-reporter.ts";
 
-const known = ["unit", "external", "real"];
+const ownSuites = ["unit", "external", "conformance", "twin"];
+const known = [...ownSuites, "real"];
 const args = process.argv.slice(2);
-const project = args.filter((arg) => known.includes(arg));
+const named = args.filter((arg) => known.includes(arg));
+const project = named.length > 0 ? named : ownSuites;
 const filters = args.filter((arg) => !known.includes(arg));
 
 const vitest = await startVitest("test", filters, {
   watch: false,
-  ...(project.length > 0 ? { project } : {}),
+  project,
   reporters: [new SummaryReporter()],
   passWithNoTests: false,
 });

@@ -13,7 +13,8 @@ import {
   seededRandom,
   type Client,
 } from "@fleetwright/kube";
-import { startControlPlane, type ControlPlane } from "@fleetwright/lab";
+import type { ControlPlane } from "@fleetwright/lab";
+import { serverName, startServer } from "../e2e/server.ts";
 
 const seed = Number(process.env["SEED"] ?? 20261121);
 
@@ -76,12 +77,12 @@ function randomSelectors(count: number): string[] {
   return Array.from({ length: count }, () => Array.from({ length: 1 + Math.floor(random.next() * 6) }, part).join(""));
 }
 
-describe(`selectors on the real server (seed ${seed})`, () => {
+describe(`selectors on the ${serverName} server (seed ${seed})`, () => {
   let controlPlane: ControlPlane;
   let client: Client;
 
   beforeAll(async () => {
-    controlPlane = await startControlPlane();
+    controlPlane = await startServer();
     client = createClient({ kubeconfig: controlPlane.kubeconfigPath, maxRetries: 0 });
     for (const [name, own] of Object.entries(labels)) {
       await client.create(ConfigMaps, { metadata: { name, namespace: "default", labels: own } });

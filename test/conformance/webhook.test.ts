@@ -19,8 +19,9 @@ import {
   type ServingCertificates,
   type WebhookServer,
 } from "@fleetwright/kube";
-import { startControlPlane, type ControlPlane } from "@fleetwright/lab";
+import type { ControlPlane } from "@fleetwright/lab";
 import { eventually } from "../e2e/eventually.ts";
+import { startServer } from "../e2e/server.ts";
 
 const hour = 3_600_000;
 
@@ -37,7 +38,7 @@ describe("webhook server under the real API server", () => {
   const clock: Clock = { now: () => systemClock.now() + offsetMs, setTimer: systemClock.setTimer };
 
   beforeAll(async () => {
-    controlPlane = await startControlPlane();
+    controlPlane = await startServer();
     client = createClient({ kubeconfig: controlPlane.kubeconfigPath, maxRetries: 0 });
     server = createWebhookServer({ clock: systemClock, logger: silentLogger, host: "127.0.0.1", port: 0 });
     server.handle("/validate", "validate", async (request) => {

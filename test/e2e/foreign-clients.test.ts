@@ -11,17 +11,17 @@ import { ConfigMaps, Deployments, Namespaces, Secrets, Services, createClient, i
 import type { Client } from "@fleetwright/kube";
 import { bringTestProgram, buildProblem, findTestProgram, foreignClients } from "../../hack/kubernetes/go-build.ts";
 import type { TestProgram } from "../../hack/kubernetes/go-build.ts";
-import { startRealServer, startTwinServer } from "../conformance/api/servers.ts";
-import type { TestServer } from "../conformance/api/servers.ts";
+import type { ControlPlane } from "@fleetwright/lab";
+import { serverName, startServer } from "./server.ts";
 
 const chart = new URL("testdata/chart", import.meta.url).pathname;
 
-/** `undefined`, said out loud, where it is neither built nor can be. */
+/** `undefined`, said out loud, where it is neither built nor can be; on the twin nothing is built that takes Go and minutes. */
 async function bring(program: TestProgram): Promise<string | undefined> {
   if ((await findTestProgram(program)) === undefined) {
-    const problem = await buildProblem(program);
+    const problem = serverName === "twin" ? "make test-real builds it" : await buildProblem(program);
     if (problem !== undefined) {
-      console.warn(`SKIPPED: ${program.name} cannot be built: ${problem}`);
+      console.warn(`SKIPPED: ${program.name} is not built: ${problem}`);
       return undefined;
     }
   }
@@ -31,16 +31,13 @@ async function bring(program: TestProgram): Promise<string | undefined> {
 const informer = await bring(foreignClients.informer);
 const helm = await bring(foreignClients.helm);
 
-describe.each([
-  ["twin", startTwinServer],
-  ["real server", startRealServer],
-] as const)("on the %s", (_, start) => {
-  let server: TestServer;
+describe(`clients of others on the ${serverName} server`, () => {
+  let server: ControlPlane;
   let client: Client;
   let home: string;
   const children: ChildProcess[] = [];
   beforeAll(async () => {
-    server = await start();
+    server = await startServer();
     client = createClient({ kubeconfig: server.kubeconfigPath });
     home = mkdtempSync(join(tmpdir(), "foreign-clients-"));
     for (const name of ["watched", "released"]) await client.create(Namespaces, { metadata: { name } });

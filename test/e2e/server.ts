@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { startControlPlane } from "@fleetwright/lab";
+import { findBinaries, findBinary, startControlPlane } from "@fleetwright/lab";
 import type { ControlPlane, ControlPlaneOptions, ServerProgram } from "@fleetwright/lab";
 
 const program = fileURLToPath(new URL("../../packages/fleetwright/src/main.ts", import.meta.url));
@@ -23,6 +23,18 @@ const twin = (options: TwinServerOptions): ServerProgram => ({
 
 /** Which server the end-to-end tests run on: `FLEETWRIGHT_SERVER=twin` or the real one. */
 export const serverName: "real" | "twin" = process.env["FLEETWRIGHT_SERVER"] === "twin" ? "twin" : "real";
+
+/** Why there can be no kube-controller-manager and no kube-scheduler: programs are missing. Absent: there can. */
+export const controllersProblem: string | undefined = await findBinaries().then(
+  () => undefined,
+  (error: Error) => error.message,
+);
+if (controllersProblem !== undefined) {
+  console.warn(`SKIPPED: tests with kube-controller-manager, kube-scheduler or kubectl: ${controllersProblem}`);
+}
+
+/** The pinned kubectl, where it has been built. */
+export const kubectl = (await findBinary("kubectl"))?.path;
 
 /** A cluster's API for a test, on the server that this run is about. */
 export function startServer(options: TwinServerOptions = {}): Promise<ControlPlane> {

@@ -17,7 +17,7 @@ const usesKubectl = (exchanges: readonly Exchange[] | undefined): boolean =>
 const recorded = await readRecordings();
 const scenarios = allScenarios.filter((each) => kubectlIsThere || !usesKubectl(recorded.get(keyOf(each))));
 const skipped = allScenarios.length - scenarios.length;
-if (skipped > 0) console.warn(`kubectl is missing: ${skipped} conversations are left out (make kubernetes)`);
+if (skipped > 0) console.warn(`SKIPPED: ${skipped} conversations of kubectl, which is missing (make kubernetes)`);
 
 let played: readonly Played[] = [];
 beforeAll(async () => {

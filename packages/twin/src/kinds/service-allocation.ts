@@ -249,6 +249,12 @@ function allocatePorts(
     return mine.has(port) || portTaken(server, claims, port) ? "provided port is already allocated" : "";
   };
   const next = (): number => {
+    if (dryRun) {
+      // Upstream's made-up one: nothing is promised.
+      const port = Math.max(32_768, ...mine) + 1;
+      mine.add(port);
+      return port;
+    }
     const size = nodePortRange.last - nodePortRange.first + 1;
     const start = Math.floor(server.random.next() * size);
     for (let step = 0; step < size; step++) {

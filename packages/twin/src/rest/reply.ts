@@ -20,8 +20,10 @@ export function errorReply(error: unknown, call?: Call): Reply {
   const known =
     error instanceof StatusError ? error : refusals.internal(error instanceof Error ? error.message : String(error));
   const format = call === undefined ? undefined : formatFor(call);
-  if (format === undefined) return statusReply(known.status, known.headers);
-  return valueReply(known.code, known.status, format, known.headers);
+  const wait = known.status.details?.retryAfterSeconds ?? 0;
+  const headers = wait > 0 ? { "retry-after": String(wait), ...known.headers } : known.headers;
+  if (format === undefined) return statusReply(known.status, headers);
+  return valueReply(known.code, known.status, format, headers);
 }
 
 /** Nothing where the client accepts nothing that there is: a refusal is told all the same. */

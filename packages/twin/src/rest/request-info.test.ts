@@ -20,6 +20,8 @@ describe("what a request asks for", () => {
     ["GET", "/api/v1/pods?watch=false", "list /v1 |pods||"],
     ["GET", "/api/v1/watch/namespaces/a/pods/b", "watch /v1 a|pods|b|"],
     ["GET", "/api/v1/namespaces/a/pods?fieldSelector=metadata.name%3Db", "list /v1 a|pods|b|"],
+    ["GET", "/api/v1/namespaces/a/pods?fieldSelector=metadata.name%3Da%5C%2Cb", "list /v1 a|pods|a,b|"],
+    ["GET", "/api/v1/namespaces/a/pods?fieldSelector=metadata.name%3Da%5C", "list /v1 a|pods||"],
     ["GET", "/api/v1/namespaces/a", "get /v1 a|namespaces|a|"],
     ["PUT", "/api/v1/namespaces/a/finalize", "update /v1 a|namespaces|a|finalize"],
     ["PATCH", "/api/v1/namespaces/a/status", "patch /v1 a|namespaces|a|status"],

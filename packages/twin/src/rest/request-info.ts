@@ -1,3 +1,4 @@
+import { parseFieldSelector } from "@fleetwright/kube";
 import type { RequestInfo } from "../machinery/request.ts";
 
 const verbsOfMethods: Readonly<Record<string, string>> = {
@@ -16,13 +17,17 @@ const isTrue = (value: string | null): boolean => value === "" || value === "1" 
 
 /** The one name that a field selector asks for: `metadata.name=x`, alone or with other terms. */
 function nameOfSelector(selector: string | null): string {
-  if (selector === null) return "";
-  for (const term of selector.split(",")) {
-    const match = /^metadata\.name==?(.*)$/.exec(term);
+  if (selector === null || !selector.includes("metadata.name")) return "";
+  try {
+    const asked = parseFieldSelector(selector).find(
+      ({ field, operator }) => field === "metadata.name" && operator !== "!=",
+    );
+    const name = asked?.value ?? "";
     // A name that cannot be a path's part is not authorised as one.
-    if (match?.[1] !== undefined && /^[^/%]+$/.test(match[1]) && match[1] !== "." && match[1] !== "..") return match[1];
+    return /^[^/%]+$/.test(name) && name !== "." && name !== ".." ? name : "";
+  } catch {
+    return "";
   }
-  return "";
 }
 
 /** Decoded before it is divided, as Go does it: `a%2Fb` is two parts. */
