@@ -183,7 +183,7 @@ export function sortElements(elements: string[]): void {
   let fields = 0;
   for (const element of elements) if (element.startsWith("f:") && !surrogate.test(element)) fields++;
   if (fields === elements.length) elements.sort(byUnit);
-  else elements.sort(compareElements);
+  else if (elements.length > 1) elements.sort(compareElements);
 }
 
 /** FieldsV1 of a set: `{"f:spec":{"f:replicas":{}}}`, in upstream's order. */

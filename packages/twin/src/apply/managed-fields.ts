@@ -2,6 +2,7 @@ import { jsonEqual, type Json } from "@fleetwright/kube";
 import { copyJson, isDraft, type Draft, type DraftValue } from "../machinery/draft.ts";
 import type { Schema } from "../machinery/schema.ts";
 import { refusals, statusError, type StatusError } from "../machinery/status-error.ts";
+import { timeText } from "../rest/names.ts";
 import { compareValues } from "./compare.ts";
 import { conflictError } from "./conflict.ts";
 import { createdFields } from "./created-fields.ts";
@@ -57,8 +58,6 @@ const versionsOf = (write: Write): Versions => ({
   convert: write.convert,
   reset: resetOf(write),
 });
-
-const timeText = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
 
 const metadataOf = (object: Draft | undefined): Draft => {
   const metadata = object?.["metadata"];

@@ -34,7 +34,13 @@ const valuesOf = (headers: Call["headers"], name: string): readonly string[] => 
   return value === undefined ? [] : typeof value === "string" ? [value] : value;
 };
 
+function impersonates(headers: Call["headers"]): boolean {
+  for (const name in headers) if (name.startsWith("impersonate-")) return true;
+  return false;
+}
+
 function wantedUser(headers: Call["headers"]): Wanted | undefined {
+  if (!impersonates(headers)) return undefined;
   const username = valuesOf(headers, "impersonate-user")[0] ?? "";
   const uid = valuesOf(headers, "impersonate-uid")[0] ?? "";
   const groups = valuesOf(headers, "impersonate-group");

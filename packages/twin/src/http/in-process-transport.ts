@@ -87,6 +87,8 @@ async function* chunksOf(
   done: () => void,
 ): AsyncGenerator<Uint8Array> {
   const { signal } = controller;
+  // What is no stream has nobody who feeds it.
+  let whole = typeof body === "string" || Buffer.isBuffer(body);
   try {
     if (typeof body === "string") yield Buffer.from(body);
     else if (Buffer.isBuffer(body)) yield body;
@@ -97,11 +99,12 @@ async function* chunksOf(
       }
       signal.throwIfAborted();
     }
+    whole = true;
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
     done();
     // The reader has left: what feeds the stream must hear of it.
-    controller.abort(new Error("the caller has stopped reading"));
+    if (!whole) controller.abort(new Error("the caller has stopped reading"));
   }
 }

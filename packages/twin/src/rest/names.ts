@@ -28,4 +28,11 @@ export function uid(random: Random): string {
 }
 
 /** RFC 3339 in whole seconds, as metav1.Time goes out. */
-export const timeText = (milliseconds: number): string => `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
+export function timeText(milliseconds: number): string {
+  const second = Math.floor(milliseconds / 1000);
+  // Thousands of writes share a second.
+  if (second !== latest.second) latest = { second, text: `${new Date(milliseconds).toISOString().slice(0, 19)}Z` };
+  return latest.text;
+}
+
+let latest = { second: Number.NaN, text: "" };

@@ -26,6 +26,8 @@ export interface DecodeOptions {
   readonly builtin: boolean;
   /** Takes the kind in every version that there is: each group has its own name for DeleteOptions. @default false */
   readonly anyVersion?: boolean;
+  /** What cannot be read is refused in the reader's own words, without what the path takes. @default false */
+  readonly ownWords?: boolean;
   /** Whose words errors of types have. @default "json" */
   readonly words?: "json" | "converter";
   /** Prunes a custom resource in place and returns the paths of what it took away (`spec.foo`). */
@@ -66,9 +68,11 @@ export function decodeBody(bytes: Buffer, options: DecodeOptions): Decoded {
 const keptDepth = 2000;
 
 /** What is no object of any kind yet (`the object provided is unrecognized`). */
-const unrecognized = (bytes: Buffer, { kind }: DecodeOptions, problem: string): Error =>
+const unrecognized = (bytes: Buffer, { kind, ownWords }: DecodeOptions, problem: string): Error =>
   refusals.badRequest(
-    `the object provided is unrecognized (must be of type ${kind.kind}): ${problem} (${summarize(bytes)})`,
+    ownWords === true
+      ? problem
+      : `the object provided is unrecognized (must be of type ${kind.kind}): ${problem} (${summarize(bytes)})`,
   );
 
 function summarize(bytes: Buffer): string {
@@ -211,6 +215,12 @@ function decodeObject(object: Draft, options: DecodeOptions, source: Source): De
 /** `kind` and `apiVersion` first, as every kind's struct has them. */
 function identified(object: Draft, struct: GoStruct, kind: GroupVersionKind): Draft {
   if (!struct.byName.has("kind")) return object;
+  const [first, second] = Object.keys(object);
+  if (first === "kind" && second === "apiVersion") {
+    object["kind"] = kind.kind;
+    object["apiVersion"] = apiVersionText(kind);
+    return object;
+  }
   const { kind: _kind, apiVersion: _version, ...rest } = object;
   return { kind: kind.kind, apiVersion: apiVersionText(kind), ...rest };
 }
@@ -298,12 +308,9 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
     kind: kind === "" ? expected.kind : kind,
   };
   if (keyOf(own) === keyOf(expected) || (options.anyVersion === true && own.kind === expected.kind)) return own;
+  if (options.ownWords === true) throw refusals.badRequest(notRegistered(own));
   if (registeredId(own) === undefined) {
-    throw cannotHandle(
-      own,
-      expected,
-      `no kind ${JSON.stringify(own.kind)} is registered for version ${JSON.stringify(apiVersionText(own))} in scheme "pkg/runtime/scheme.go:111"`,
-    );
+    throw cannotHandle(own, expected, notRegistered(own));
   }
   if (own.kind === expected.kind) {
     throw refusals.badRequest(
@@ -317,6 +324,9 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
     `converting (${own.version}.${own.kind}) to (${internalPackage(expected.group)}.${expected.kind}): unknown conversion`,
   );
 }
+
+const notRegistered = (own: GroupVersionKind): string =>
+  `no kind ${JSON.stringify(own.kind)} is registered for version ${JSON.stringify(apiVersionText(own))} in scheme "pkg/runtime/scheme.go:111"`;
 
 /** The Go package of a group's internal types. */
 export const internalPackage = (group: string): string => (group === "" ? "core" : (group.split(".")[0] ?? group));
