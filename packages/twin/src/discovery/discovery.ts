@@ -46,7 +46,7 @@ const header = (call: Call, name: string): string => {
 };
 
 function documentOf(value: object, indent = 0): Document {
-  const body = Buffer.from(`${JSON.stringify(value, undefined, indent)}\n`);
+  const body = Buffer.from(`${JSON.stringify(value, undefined, indent)}${indent === 0 ? "\n" : ""}`);
   return { body, hash: createHash("sha512").update(body).digest("hex").toUpperCase() };
 }
 

@@ -133,12 +133,13 @@ export function addCustomKind(set: SchemaSet, kind: ServedKind, dialect: Dialect
             .map((fieldPath) => ({ fieldPath })),
         }),
   });
+  // A structure that keeps everything is published as if there were none (apiextensions pkg/controller/openapi/builder).
   const preserved = kind.schema["x-kubernetes-preserve-unknown-fields"] === true && dialect === "v2";
   set.add(customSchemaName(kind, kind.kind), {
-    ...written,
     ...(preserved
-      ? {}
+      ? { type: "object" }
       : {
+          ...written,
           properties: { ...written.properties, apiVersion: text, kind: text, metadata: variant(`${meta}ObjectMeta`) },
         }),
     ...of(kind.kind),
