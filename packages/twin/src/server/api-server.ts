@@ -38,6 +38,7 @@ import { columnsOfPrinterColumns } from "../table/printer-columns.ts";
 import type { AuditedCall, AuditLog } from "./audit-log.ts";
 import { assembleBuiltinKinds } from "./builtin-kinds.ts";
 import { createCustomKinds, definitionsCollection } from "./custom-kinds.ts";
+import { createFlowSchemaConditions, flowSchemasCollection, priorityLevelsCollection } from "./flow-schemas.ts";
 import { healthReply } from "./health.ts";
 import { createServerMetrics } from "./metrics.ts";
 import { openidReply } from "./openid.ts";
@@ -108,10 +109,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     context: () => serverContext(clock.now()),
   });
 
+  const flowSchemas = createFlowSchemaConditions({ access, logger });
+
   function afterWrite(kind: ServedKind, object: Readonly<Draft>, deleted: boolean): void {
     if (kind.collection === definitionsCollection) customKinds.changed(nameOf(object));
     // A definition that goes waits for the last of its objects.
     else if (!kind.builtin && deleted) customKinds.changed(kind.collection);
+    if (kind.collection === flowSchemasCollection && !deleted) flowSchemas.schemaChanged(nameOf(object));
+    if (kind.collection === priorityLevelsCollection) flowSchemas.levelsChanged();
     if (kind.collection === rolesCollection) {
       void aggregateRoles().catch((error: unknown) => logger.error({ error }, "cannot aggregate cluster roles"));
     }
