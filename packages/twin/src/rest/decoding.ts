@@ -158,6 +158,7 @@ export function decodeOptionsBody(bytes: Buffer, contentType: string): Draft | u
     fieldValidation: "Ignore",
     builtin: true,
     anyVersion: true,
+    ownWords: true,
   });
   return object;
 }

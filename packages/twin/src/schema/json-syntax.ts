@@ -7,6 +7,14 @@ export const maximumDepth = 10_000;
 function quoteCharacter(character: string): string {
   if (character === "'") return "'\\''";
   if (character === '"') return `'"'`;
+  const code = character.codePointAt(0) ?? 0;
+  if (code === 0x07) return String.raw`'\a'`;
+  if (code === 0x0b) return String.raw`'\v'`;
+  const isShort = "\b\f\n\r\t".includes(character);
+  if ((code < 0x20 && !isShort) || code === 0x7f) return `'\\x${code.toString(16).padStart(2, "0")}'`;
+  if (code > 0x7f && code < 0x1_0000 && /[\p{C}\p{Z}]/u.test(character)) {
+    return `'\\u${code.toString(16).padStart(4, "0")}'`;
+  }
   const quoted = JSON.stringify(character);
   return `'${quoted.slice(1, -1)}'`;
 }
