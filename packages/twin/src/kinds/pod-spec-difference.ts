@@ -62,12 +62,20 @@ function compareLines(before: readonly string[], after: readonly string[]): Line
   ];
 }
 
+/** Keys sorted: what is sent and what is stored have orders of their own. */
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).toSorted(([left], [right]) => (left < right ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, part]) => [key, inOrder(part)]));
+}
+
 /**
  * What changed between two specs, as a unified difference of their JSON. Upstream prints its internal type, with Go's
  * names of fields; this prints the fields that a client wrote.
  */
 export function specDifference(before: PodSpec, after: PodSpec): string {
-  const linesOf = (spec: PodSpec): string[] => JSON.stringify(spec, undefined, 1).split("\n");
+  const linesOf = (spec: PodSpec): string[] => JSON.stringify(inOrder(spec), undefined, 1).split("\n");
   const lines = compareLines(linesOf(before), linesOf(after));
   const shown = lines.map(() => false);
   for (const [index, { mark }] of lines.entries()) {

@@ -89,7 +89,7 @@ describe("updates of pods", () => {
       {},
       (spec) => void (spec.dnsPolicy = "Default"),
       [
-        `${onlyUpdatable}@@ -11,7 +11,7 @@\n  ],\n  "serviceAccountName": "default",\n  "serviceAccount": "default",\n- "dnsPolicy": "ClusterFirst",\n+ "dnsPolicy": "Default",\n  "restartPolicy": "Always",\n  "schedulerName": "default-scheduler",\n  "securityContext": {},\n`,
+        `${onlyUpdatable}@@ -9,7 +9,7 @@\n    "terminationMessagePolicy": "File"\n   }\n  ],\n- "dnsPolicy": "ClusterFirst",\n+ "dnsPolicy": "Default",\n  "enableServiceLinks": true,\n  "restartPolicy": "Always",\n  "schedulerName": "default-scheduler",\n`,
       ],
     ],
   ];
