@@ -1,4 +1,5 @@
 import {
+  APIServices,
   apiVersionOf,
   ClusterRoleBindings,
   ClusterRoles,
@@ -23,6 +24,7 @@ const recorded: readonly Resource[] = [
   RoleBindings,
   PriorityLevelConfigurations,
   FlowSchemas,
+  APIServices,
 ];
 
 /** What differs from server to server, or is made by the server that creates it again. */

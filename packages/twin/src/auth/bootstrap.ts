@@ -1,4 +1,5 @@
 import {
+  APIServices,
   apiVersionOf,
   ClusterRoleBindings,
   ClusterRoles,
@@ -42,12 +43,17 @@ const resources: readonly Resource[] = [
   RoleBindings,
   PriorityLevelConfigurations,
   FlowSchemas,
+  APIServices,
 ];
 
 function condition(type: string, status: string, reason: string, message: string, nowMs: number): object {
   const lastTransitionTime = new Date(nowMs).toISOString().replace(/\.\d+Z$/, "Z");
   return { type, status, lastTransitionTime, reason, message };
 }
+
+/** What an APIService says of a group version that this server serves itself. */
+export const localAvailable = (nowMs: number): object =>
+  condition("Available", "True", "Local", "Local APIServices are always available", nowMs);
 
 /** What the server's own controllers say about what they made. */
 function withStatus(object: KubeObject & { readonly kind: string }, nowMs: number): KubeObject {
@@ -63,6 +69,8 @@ function withStatus(object: KubeObject & { readonly kind: string }, nowMs: numbe
     }
     case "PriorityLevelConfiguration":
       return status({});
+    case "APIService":
+      return status({ conditions: [localAvailable(nowMs)] });
     default:
       return object;
   }

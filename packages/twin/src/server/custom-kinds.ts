@@ -3,6 +3,7 @@ import type { CustomResourceDefinition, Logger } from "@fleetwright/kube";
 import { compileDefinition, reconcileDefinition } from "../custom-resources/definition.ts";
 import type { DefinitionHooks } from "../custom-resources/definition.ts";
 import { customResourceDefinitionStrategy } from "../custom-resources/definition-strategy.ts";
+import { updateApiServices } from "./custom-api-services.ts";
 import { untyped } from "../machinery/draft.ts";
 import type { Mutable } from "../machinery/draft.ts";
 import { defineStrategy } from "../machinery/kind.ts";
@@ -133,6 +134,8 @@ export function createCustomKinds(parts: {
 
   async function reconcile(name: string): Promise<void> {
     const definition = access.objects.get(CustomResourceDefinitions, { name });
+    // `foos.example.com`: the group is what follows the plural.
+    await updateApiServices(access, name.slice(name.indexOf(".") + 1), parts.context);
     if (definition === undefined) {
       registry.setCustom(name, []);
       return;

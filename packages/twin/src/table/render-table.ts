@@ -36,6 +36,13 @@ function objectOf(object: Draft, include: TableRequest["includeObject"]): DraftV
   return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: metadataAlone(object) };
 }
 
+/** Flow schemas are shown in the order in which they are tried; all others as they come. */
+function inOrder({ group, kind }: TableRequest["kind"], objects: readonly Draft[]): readonly Draft[] {
+  if (group !== "flowcontrol.apiserver.k8s.io" || kind !== "FlowSchema") return objects;
+  const precedence = ({ spec }: Draft): number => Number((spec as Draft | undefined)?.["matchingPrecedence"]);
+  return objects.toSorted((left, right) => precedence(left) - precedence(right));
+}
+
 /** A `meta.k8s.io/v1` Table of objects, as `kubectl get` prints it (k8s.io/apiserver/pkg/endpoints/handlers/response.go). */
 export function renderTable(request: TableRequest): Draft {
   const { kind, objects, includeObject, nowMs, listMetadata = {}, noHeaders = false } = request;
@@ -56,7 +63,7 @@ export function renderTable(request: TableRequest): Draft {
     rows:
       objects.length === 0 && kind.columns === defaultColumns
         ? null
-        : objects.map((object) => {
+        : inOrder(kind, objects).map((object) => {
             const condition = conditionOf(kind, object);
             return {
               cells: kind.columns.map((column) => column.cell(object, nowMs)),
