@@ -13,6 +13,7 @@ import {
 import type { Mutable } from "../machinery/draft.ts";
 import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
+import { deviceExpressionProblem } from "./device-expressions.ts";
 import { nodeSelectorErrors } from "./core-volume.ts";
 import { annotationErrors, keepMetadata } from "./metadata.ts";
 import { dns1123LabelProblems, dns1123SubdomainProblems } from "./name-checks.ts";
@@ -53,20 +54,13 @@ function duplicateErrors(keys: readonly string[], field: string): FieldError[] {
   });
 }
 
-/** Expressions are compiled where devices are chosen; what no compiler would take is refused here. */
 function selectorErrors(selector: DeviceSelector, field: string): FieldError[] {
   if (selector.cel === undefined) return [fieldErrors.required(`${field}.cel`)];
   const expression = textOf(selector.cel.expression);
   const at = `${field}.cel.expression`;
   if (Buffer.byteLength(expression) > maxExpressionBytes) return [fieldErrors.tooLong(at, maxExpressionBytes)];
-  if (expression.trim() !== "") return [];
-  return [
-    fieldErrors.invalid(
-      at,
-      expression,
-      "compilation failed: ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}",
-    ),
-  ];
+  const problem = deviceExpressionProblem(expression);
+  return problem === undefined ? [] : [fieldErrors.invalid(at, expression, problem)];
 }
 
 function tolerationErrors(toleration: DeviceToleration, field: string): FieldError[] {
