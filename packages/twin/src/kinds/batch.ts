@@ -45,7 +45,9 @@ function generateSelector(job: Mutable<Job>): void {
   // Labels that the job has from its template are the template's, with what is added to them.
   const shared = metadata.labels !== undefined && job.metadata.labels === metadata.labels;
   metadata.labels = { ...generated(job), ...metadata.labels };
-  if (shared) job.metadata.labels = { ...metadata.labels };
+  // Upstream defaults what it reads from storage once more: a job without labels gets those that its template has now.
+  const none = Object.keys(job.metadata.labels ?? {}).length === 0;
+  if (shared || none) job.metadata.labels = { ...metadata.labels };
   const selector = (job.spec.selector ??= {});
   selector.matchLabels = { [uidLabel]: job.metadata.uid ?? "", ...selector.matchLabels };
 }
