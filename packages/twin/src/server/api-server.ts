@@ -1,5 +1,5 @@
 import { createPrivateKey } from "node:crypto";
-import { ClusterRoles } from "@fleetwright/kube";
+import { ClusterRoles, Endpoints } from "@fleetwright/kube";
 import type { Clock, Logger, Random } from "@fleetwright/kube";
 import { mutatingPolicyPlugin } from "../admission/policy-mutating.ts";
 import { validatingPolicyPlugin } from "../admission/policy-validating.ts";
@@ -111,10 +111,21 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
 
   const flowSchemas = createFlowSchemaConditions({ access, logger });
 
+  /** A later Service of the same name must not begin with another's endpoints (pkg/registry/core/service/storage). */
+  function removeEndpoints(service: Readonly<Draft>): void {
+    const key = { namespace: namespaceOf(service), name: nameOf(service) };
+    if (access.objects.get(Endpoints, key) === undefined) return;
+    access.delete(Endpoints, key, {}, serverContext(clock.now())).catch((error: unknown) => {
+      const isGone = error instanceof StatusError && error.code === 404;
+      if (!isGone) logger.error({ error, ...key }, "cannot remove the endpoints of a service that is gone");
+    });
+  }
+
   function afterWrite(kind: ServedKind, object: Readonly<Draft>, deleted: boolean): void {
     if (kind.collection === definitionsCollection) customKinds.changed(nameOf(object));
     // A definition that goes waits for the last of its objects.
     else if (!kind.builtin && deleted) customKinds.changed(kind.collection);
+    if (kind.collection === "services" && deleted) removeEndpoints(object);
     if (kind.collection === flowSchemasCollection && !deleted) flowSchemas.schemaChanged(nameOf(object));
     if (kind.collection === priorityLevelsCollection) flowSchemas.levelsChanged();
     if (kind.collection === rolesCollection) {
@@ -200,6 +211,9 @@ function warned(reply: Reply, text: string): Reply {
 }
 
 const nameOf = (object: Readonly<Draft>): string => textOf((object["metadata"] as Draft | undefined)?.["name"]);
+
+const namespaceOf = (object: Readonly<Draft>): string =>
+  textOf((object["metadata"] as Draft | undefined)?.["namespace"]);
 
 /** The server's own doing, as admission and strategies see it. */
 const serverContext = (nowMs: number): RequestContext => ({
