@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { focusOf, needsOnlyApiServer, outcomeOf, parseSpecNames } from "./upstream-specs.ts";
+import { focusOf, outcomeOf, parseSpecNames } from "./upstream-specs.ts";
 
 const watchers =
   "[sig-api-machinery] Watchers should observe add, update, and delete watch notifications on configmaps [Conformance]";
@@ -14,15 +14,6 @@ describe("names of upstream's specs", () => {
     expect(focus.test(watchers)).toBe(true);
     expect(focus.test(`${watchers} more`)).toBe(false);
     expect(focus.test("axb")).toBe(false);
-  });
-
-  it.each([
-    [watchers, true],
-    ["[sig-auth] SubjectReview should support SubjectReview API operations [Conformance]", true],
-    ["[sig-api-machinery] Garbage collector should not be blocked by dependency circle [Conformance]", false],
-    ["[sig-apps] Deployment deployment should support rollover [Conformance]", false],
-  ])("%s: needs only an API server: %s", (name, expected) => {
-    expect(needsOnlyApiServer(name)).toBe(expected);
   });
 });
 

@@ -23,17 +23,6 @@ export function parseSpecNames(text: string): readonly string[] {
     .filter((line) => line !== "" && !line.startsWith("#"));
 }
 
-/**
- * Those that need nothing but an API server: no pods that run, no controllers beside namespaces and service accounts.
- * Decided by name.
- */
-export function needsOnlyApiServer(name: string): boolean {
-  const areas = /^\[sig-(?:api-machinery|auth|instrumentation|scheduling)\]/;
-  const others =
-    /Garbage collector|ResourceQuota|OrderedNamespaceDeletion|kube-root-ca\.crt|with support for API chunking.*compacted|MutatingAdmissionPolicy.*Deployment|allow expressions to refer variables|opting out of API token/;
-  return areas.test(name) && !others.test(name);
-}
-
 /** A regular expression for ginkgo that matches these names alone; ginkgo puts the suite's own description before them. */
 export function focusOf(names: readonly string[]): string {
   return `(?:^| )(?:${names.map((name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|")})$`;

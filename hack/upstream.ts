@@ -1,7 +1,7 @@
 /**
- * `npm run upstream [-- --specs FILE] [--kubeconfig FILE] [--server twin|real] [--all]`: runs specs of upstream's own
- * end-to-end suite by their exact names, by default those that need nothing but an API server, against the twin. The last
- * line is `{"upstream":{"passed":…,"failed":…}}`.
+ * `npm run upstream [-- --specs FILE] [--kubeconfig FILE] [--server twin|real] [--procs N]`: runs specs of upstream's own
+ * end-to-end suite by their exact names against the twin (or the real server) with the real kube-controller-manager and
+ * kube-scheduler and four simulated nodes. The last line is `{"upstream":{"passed":…,"failed":…}}`.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -10,10 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { startRealServer, startTwinServer } from "../test/conformance/api/servers.ts";
+import { startUpstreamCluster } from "./upstream-cluster.ts";
 import { bringTestProgram, buildProblem, findTestProgram, upstreamPrograms } from "./kubernetes/go-build.ts";
-import { keepNamespaces } from "./namespace-keeper.ts";
-import { focusOf, needsOnlyApiServer, outcomeOf, parseSpecNames } from "./upstream-specs.ts";
+import { focusOf, outcomeOf, parseSpecNames } from "./upstream-specs.ts";
 import type { SpecOutcome, SpecReport } from "./upstream-specs.ts";
 
 const { values } = parseArgs({
@@ -21,8 +20,7 @@ const { values } = parseArgs({
     specs: { type: "string" },
     kubeconfig: { type: "string" },
     server: { type: "string", default: "twin" },
-    all: { type: "boolean", default: false },
-    procs: { type: "string", default: "2" },
+    procs: { type: "string", default: "4" },
   },
 });
 const say = (text: string): void => console.log(`upstream: ${text}`);
@@ -84,29 +82,25 @@ function runGinkgo(program: string, directory: string, args: readonly string[]):
 
 async function main(): Promise<void> {
   if (!existsSync(specsPath)) return skip(`no list of specs at ${specsPath} (--specs or FLEETWRIGHT_UPSTREAM_SPECS)`);
-  const listed = parseSpecNames(await readFile(specsPath, "utf8"));
-  const names = values.all ? listed : listed.filter(needsOnlyApiServer);
+  const names = parseSpecNames(await readFile(specsPath, "utf8"));
   for (const program of Object.values(upstreamPrograms)) {
     if ((await findTestProgram(program)) !== undefined) continue;
     const problem = await buildProblem(program);
     if (problem !== undefined) return skip(problem);
   }
-  const server =
+  const cluster =
     values.kubeconfig === undefined
-      ? await (values.server === "real" ? startRealServer() : startTwinServer())
+      ? await startUpstreamCluster(values.server === "real" ? "real" : "twin")
       : undefined;
-  // A cluster that is given has controllers of its own.
-  const keeper = server && keepNamespaces(server.kubeconfigPath, server.caCertificate);
   try {
-    say(`${names.length} of the ${listed.length} specs in ${specsPath}`);
-    const { passed, failed, missing } = await run(values.kubeconfig ?? server?.kubeconfigPath ?? "", names);
+    say(`${names.length} specs of ${specsPath}`);
+    const { passed, failed, missing } = await run(values.kubeconfig ?? cluster?.kubeconfigPath ?? "", names);
     for (const { name, message } of failed) say(`FAILED ${name}\n  ${message.split("\n").slice(0, 6).join("\n  ")}`);
     for (const name of missing) say(`NOT RUN ${name}`);
     if (failed.length + missing.length > 0) process.exitCode = 1;
     console.log(JSON.stringify({ upstream: { passed: passed.length, failed: failed.length + missing.length } }));
   } finally {
-    await keeper?.stop();
-    await server?.stop();
+    await cluster?.stop();
   }
 }
 

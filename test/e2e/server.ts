@@ -8,7 +8,7 @@ const program = fileURLToPath(new URL("../../packages/fleetwright/src/main.ts", 
 type TwinServerOptions = Omit<ControlPlaneOptions, "server" | "apiServerFlags" | "etcdFlags" | "admissionPlugins">;
 
 /** The twin as a process of its own, with the lab's certificates: it can be stopped, killed and started again like the real server. */
-const twin = (options: TwinServerOptions): ServerProgram => ({
+export const twinProgram = (options: TwinServerOptions): ServerProgram => ({
   path: process.execPath,
   arguments: [program, "twin"],
   flags: (files, { directory, port }) => ({
@@ -39,5 +39,5 @@ export const kubectl = (await findBinary("kubectl"))?.path;
 /** A cluster's API for a test, on the server that this run is about. */
 export function startServer(options: TwinServerOptions = {}): Promise<ControlPlane> {
   if (serverName === "real") return startControlPlane(options);
-  return startControlPlane({ ...options, server: twin(options) });
+  return startControlPlane({ ...options, server: twinProgram(options) });
 }
