@@ -2,6 +2,7 @@ import { copyJson, typed } from "../machinery/draft.ts";
 import type { ServedKind, Subresource } from "../machinery/kind.ts";
 import type { Reply, RequestContext } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
+import { componentOf, componentsCollection } from "./component-status.ts";
 import { createObject, updateObject } from "./change.ts";
 import type { Change, Target, Written } from "./change.ts";
 import { warningHeaders } from "./context.ts";
@@ -44,8 +45,13 @@ export async function handleGet(request: ResourceCall): Promise<Reply> {
   const format = negotiate(call, allForms);
   const asked = parseRevision(call.query.get("resourceVersion") ?? "", "get") ?? 0;
   if (asked > core.store.revision) throw tooLarge(asked, core.store.revision);
-  const version = core.store.get(kind.collection, storageKey(kind, info.namespace, info.name));
-  if (version === undefined) throw refusals.notFound(subjectOf(kind), info.name);
+  const isComponent = kind.collection === componentsCollection;
+  const version = isComponent
+    ? componentOf(info.name)
+    : core.store.get(kind.collection, storageKey(kind, info.namespace, info.name));
+  if (version === undefined) {
+    throw refusals.notFound(isComponent ? { group: "", resource: "componentstatus" } : subjectOf(kind), info.name);
+  }
   await core.store.durable(version.revision);
   if (format.convert === undefined && format.format === "json" && !format.pretty && kind.conversion === undefined) {
     return { status: 200, headers: { "content-type": "application/json" }, body: version.bytes };

@@ -7,6 +7,7 @@ import { refusals } from "../machinery/status-error.ts";
 import { Compacted } from "../storage/store.ts";
 import type { Version } from "../storage/store.ts";
 import { parseObject } from "./codec.ts";
+import { componentsCollection, listComponents } from "./component-status.ts";
 import { decodeContinue, encodeContinue, expiredContinuation } from "./continue-token.ts";
 import { apiVersionOf } from "./core.ts";
 import type { Core } from "./core.ts";
@@ -113,7 +114,8 @@ export async function listPage(
 }
 
 const listMetadata = (page: Page, kind?: ServedKind): Draft => ({
-  resourceVersion: String(page.revision),
+  // Only what is stored has a revision.
+  ...(page.revision === 0 ? {} : { resourceVersion: String(page.revision) }),
   // Lists of custom resources are no Go type: what was set is there, empty or not.
   ...(page.continue === "" && kind?.builtin !== false ? {} : { continue: page.continue }),
   ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
@@ -213,7 +215,10 @@ export async function handleList(core: Core, call: Call, kind: ServedKind, info:
   const options = listOptions(call.query, false);
   const selection = selectionOf(kind, info, options);
   if (format.convert?.kind === "Table") includeObject(call);
-  const page = await listPage(core, kind, info, options, selection);
+  const page =
+    kind.collection === componentsCollection
+      ? { items: listComponents(selection.matches), revision: 0, continue: "", remaining: undefined }
+      : await listPage(core, kind, info, options, selection);
   await core.store.durable(page.revision);
   return listReply(core, call, kind, page, format);
 }

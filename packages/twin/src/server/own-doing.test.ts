@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import {
+  ComponentStatuses,
   createClient,
   Endpoints,
   FlowSchemas,
@@ -47,6 +48,17 @@ describe("what the server does by itself", () => {
     await client.delete(Services, { namespace: "default", name: "a" });
     const { items } = await client.list(Endpoints, { namespace: "default" });
     expect(items.map(({ metadata }) => metadata.name)).toEqual(["b"]);
+  });
+
+  it("answers for its store when it is asked for its components", async () => {
+    const client = await start();
+    const { items } = await client.list(ComponentStatuses);
+    expect(items.map(({ metadata, conditions }) => [metadata.name, conditions?.[0]?.status])).toEqual([
+      ["etcd-0", "True"],
+    ]);
+    expect((await client.get(ComponentStatuses, { name: "etcd-0" })).conditions?.[0]?.message).toBe("ok");
+    await expect(client.get(ComponentStatuses, { name: "none" })).rejects.toThrow('componentstatus "none" not found');
+    expect((await client.list(ComponentStatuses, { labelSelector: "a=b" })).items).toEqual([]);
   });
 
   it("tells a FlowSchema whether its priority level is there, now and later", async () => {
