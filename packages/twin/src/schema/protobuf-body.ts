@@ -4,8 +4,7 @@ import type { Draft, DraftValue } from "../machinery/draft.ts";
 import type { GoField, GoStruct, GoType } from "./go-types.ts";
 import { setValue } from "./own-value.ts";
 import written from "./protobuf-fields.generated.json" with { type: "json" };
-import { wireFields, wireNumbers } from "./protobuf-reader.ts";
-import type { WireField, WireType } from "./protobuf-reader.ts";
+import { MessageReader, wireTypes } from "./protobuf-reader.ts";
 import { DecodeFailure } from "./typed-value.ts";
 
 /** `runtime.Unknown`: what is around every object. */
@@ -33,20 +32,23 @@ export function openEnvelope(bytes: Buffer): ProtobufEnvelope {
     );
   }
   if (bytes.length === prefix.length) throw new DecodeFailure("empty body");
-  const envelope: { apiVersion: string; kind: string; raw: Buffer } = {
-    apiVersion: "",
-    kind: "",
-    raw: Buffer.alloc(0),
-  };
-  for (const field of wireFields("Unknown", bytes.subarray(prefix.length))) {
-    if (field.number === 2) envelope.raw = bytesOf(field, "Raw");
-    if (field.number !== 1) continue;
-    for (const part of wireFields("TypeMeta", bytesOf(field, "TypeMeta"))) {
-      if (part.number === 1) envelope.apiVersion = bytesOf(part, "APIVersion").toString();
-      if (part.number === 2) envelope.kind = bytesOf(part, "Kind").toString();
+  let apiVersion = "";
+  let kind = "";
+  let raw: Buffer = Buffer.alloc(0);
+  const unknown = new MessageReader("Unknown", bytes, prefix.length);
+  while (unknown.next()) {
+    if (unknown.number === 2) {
+      expect(unknown, wireTypes.bytes, "raw");
+      raw = bytes.subarray(unknown.start, unknown.end);
+    } else if (unknown.number === 1) {
+      const typeMeta = inside(unknown, "TypeMeta", bytes, "typeMeta");
+      while (typeMeta.next()) {
+        if (typeMeta.number === 1) apiVersion = textOf(typeMeta, bytes, "APIVersion");
+        else if (typeMeta.number === 2) kind = textOf(typeMeta, bytes, "kind");
+      }
     }
   }
-  return envelope;
+  return { apiVersion, kind, raw };
 }
 
 /** An embedded struct is a message of its own, whose fields are the outer struct's in JSON. */
@@ -82,118 +84,125 @@ function placesFor(struct: GoStruct): Places {
 }
 
 /**
- * A message as JSON that {@link decodeStruct} can read; fields that the struct has not are left out, as Go does.
+ * A message as JSON that `decodeStruct` can read; fields that the struct has not are left out, as Go does.
  *
  * @throws DecodeFailure in gogo's words
  */
 export function messageToJson(struct: GoStruct, bytes: Buffer): Draft {
   const object: Draft = {};
-  readMessage(object, struct.name, placesFor(struct), bytes, 1);
+  readMessage(object, struct.name, placesFor(struct), bytes, new MessageReader(struct.name, bytes), 1);
   return object;
 }
 
-function readMessage(into: Draft, name: string, places: Places, bytes: Buffer, nesting: number): void {
+function readMessage(
+  into: Draft,
+  name: string,
+  places: Places,
+  bytes: Buffer,
+  reader: MessageReader,
+  nesting: number,
+): void {
   if (nesting > maximumNesting) throw new DecodeFailure(`proto: ${name}: nested more than ${maximumNesting} times`);
-  for (const wire of wireFields(name, bytes)) {
-    const place = places.get(wire.number);
+  while (reader.next()) {
+    const place = places.get(reader.number);
     if (place === undefined) continue;
     if ("places" in place) {
-      readMessage(into, place.embedded, place.places, bytesOf(wire, place.embedded), nesting + 1);
+      const embedded = inside(reader, place.embedded, bytes, place.embedded);
+      readMessage(into, place.embedded, place.places, bytes, embedded, nesting + 1);
       continue;
     }
     const { field } = place;
-    setValue(into, field.name, readField(field, field.type, into[field.name], wire, nesting));
+    into[field.name] = readField(field, field.type, into[field.name], bytes, reader, nesting);
   }
 }
 
 /** `before`: what an earlier field of the same number brought; lists and maps grow. */
-function readField(field: GoField, type: GoType, before: DraftValue, wire: WireField, nesting: number): DraftValue {
-  if (type.kind === "pointer") return readField(field, type.element, before, wire, nesting);
+function readField(
+  field: GoField,
+  type: GoType,
+  before: DraftValue,
+  bytes: Buffer,
+  reader: MessageReader,
+  nesting: number,
+): DraftValue {
+  if (type.kind === "pointer") return readField(field, type.element, before, bytes, reader, nesting);
   if (type.kind === "list") {
     const list = Array.isArray(before) ? before : [];
     // Numbers may come packed.
-    if (type.element.kind === "integer" && wire.wire === "bytes") return list.concat(packed(field, type.element, wire));
-    list.push(readValue(field, type.element, wire, nesting));
+    if (type.element.kind === "integer" && reader.wire === wireTypes.bytes) {
+      const packed = inside(reader, field.name, bytes, field.name);
+      while (packed.nextPacked()) list.push(integer(type.element, packed));
+    } else list.push(readValue(field, type.element, bytes, reader, nesting));
     return list;
   }
   if (type.kind === "map") {
     const map = isDraft(before) ? before : {};
     let key = "";
     let value: DraftValue = zeroOf(type.element);
-    for (const part of wireFields(`${field.name} entry`, bytesOf(wire, field.name))) {
-      if (part.number === 1) key = bytesOf(part, field.name).toString();
-      if (part.number === 2) value = readValue(field, type.element, part, nesting);
+    const entry = inside(reader, field.name, bytes, field.name);
+    while (entry.next()) {
+      if (entry.number === 1) key = textOf(entry, bytes, field.name);
+      else if (entry.number === 2) value = readValue(field, type.element, bytes, entry, nesting);
     }
     setValue(map, key, value);
     return map;
   }
-  return readValue(field, type, wire, nesting);
+  return readValue(field, type, bytes, reader, nesting);
 }
 
 /** Of a map's entry that says no value. */
 const zeroOf = (type: GoType): DraftValue => (type.kind === "string" || type.kind === "bytes" ? "" : null);
 
-function packed(field: GoField, element: GoType & { readonly kind: "integer" }, wire: WireField): DraftValue[] {
-  const values: DraftValue[] = [];
-  // A packed list is its numbers one after the other: read as fields, each would need a tag before it.
-  let rest = bytesOf(wire, field.name);
-  while (rest.length > 0) {
-    const length = rest.findIndex((byte) => byte < 0x80) + 1;
-    if (length === 0) throw new DecodeFailure("unexpected EOF");
-    const [number] = wireFields(field.name, Buffer.concat([Buffer.of(0x08), rest.subarray(0, length)]));
-    if (number !== undefined) values.push(integer(element, number.value));
-    rest = rest.subarray(length);
-  }
-  return values;
-}
-
-function readValue(field: GoField, type: GoType, wire: WireField, nesting: number): DraftValue {
+function readValue(field: GoField, type: GoType, bytes: Buffer, reader: MessageReader, nesting: number): DraftValue {
   const { name } = field;
   switch (type.kind) {
     case "string":
-      return bytesOf(wire, name).toString();
+      return textOf(reader, bytes, name);
     case "bytes":
-      return bytesOf(wire, name).toString("base64");
+      expect(reader, wireTypes.bytes, name);
+      return bytes.toString("base64", reader.start, reader.end);
     case "boolean":
-      return expect(wire, "varint", name).value !== 0n;
+      expect(reader, wireTypes.varint, name);
+      return reader.low !== 0 || reader.high !== 0;
     case "integer":
-      return integer(type, expect(wire, "varint", name).value);
+      expect(reader, wireTypes.varint, name);
+      return integer(type, reader);
     case "float":
-      return expect(wire, "fixed64", name).bytes.readDoubleLE();
+      expect(reader, wireTypes.fixed64, name);
+      return bytes.readDoubleLE(reader.start);
     case "pointer":
-      return readValue(field, type.element, wire, nesting);
+      return readValue(field, type.element, bytes, reader, nesting);
     case "struct": {
       const struct = type.struct();
       const object: Draft = {};
-      readMessage(object, struct.name, placesFor(struct), bytesOf(wire, name), nesting + 1);
+      const message = inside(reader, struct.name, bytes, name);
+      readMessage(object, struct.name, placesFor(struct), bytes, message, nesting + 1);
       return object;
     }
     // A named list is a message around it (`ExtraValue`).
     case "list": {
       const list: DraftValue[] = [];
-      for (const part of wireFields(type.name, bytesOf(wire, name))) {
-        if (part.number === 1) list.push(readValue(field, type.element, part, nesting));
+      const message = inside(reader, type.name, bytes, name);
+      while (message.next()) {
+        if (message.number === 1) list.push(readValue(field, type.element, bytes, message, nesting));
       }
       return list;
     }
     case "map":
       throw new DecodeFailure(`proto: ${name}: a map of maps has no message`);
     case "quantity":
-      return textOf(partsOf(type.name, wire, name).get(1), name) || "0";
+      return firstText(reader, type.name, bytes, name) || "0";
     case "time":
     case "microTime":
-      return timeText(type.kind, bytesOf(wire, name));
-    case "intOrString": {
-      const parts = partsOf(type.name, wire, name);
-      const isText = (parts.get(1)?.value ?? 0n) !== 0n;
-      return isText ? textOf(parts.get(3), name) : Number(BigInt.asIntN(32, parts.get(2)?.value ?? 0n));
-    }
+      return timeText(type.kind, reader, bytes, name);
+    case "intOrString":
+      return intOrString(reader, bytes, name);
     case "any":
       // A struct without fields.
       if (!wrappers.has(type.name)) return {};
-      return rawJson(textOf(partsOf(type.name, wire, name).get(1), name), name);
+      return rawJson(firstText(reader, type.name, bytes, name), name);
     case "lenient":
-      return alternative(field, type.name, type.type(), bytesOf(wire, name), nesting + 1);
+      return alternative(field, type.name, type.type(), bytes, reader, nesting + 1);
   }
 }
 
@@ -201,27 +210,31 @@ function readValue(field: GoField, type: GoType, wire: WireField, nesting: numbe
 const wrappers: ReadonlySet<string> = new Set(["runtime.RawExtension", "v1.FieldsV1", "v1.JSON"]);
 
 /** `JSONSchemaPropsOrArray`, `…OrBool` and `…OrStringArray`: JSON has the one or the other. */
-function alternative(field: GoField, name: string, schema: GoType, bytes: Buffer, nesting: number): DraftValue {
+function alternative(
+  field: GoField,
+  name: string,
+  schema: GoType,
+  bytes: Buffer,
+  reader: MessageReader,
+  nesting: number,
+): DraftValue {
   const orBool = name.endsWith("OrBool");
+  const orTexts = name.endsWith("OrStringArray");
   let allows = false;
   let one: DraftValue;
   const many: DraftValue[] = [];
-  for (const part of wireFields(name, bytes)) {
-    if (part.number === (orBool ? 2 : 1)) one = readValue(field, schema, part, nesting);
-    else if (orBool && part.number === 1) allows = expect(part, "varint", field.name).value !== 0n;
-    else if (part.number === 2) {
-      many.push(name.endsWith("OrStringArray") ? textOf(part, field.name) : readValue(field, schema, part, nesting));
+  const message = inside(reader, name, bytes, field.name);
+  while (message.next()) {
+    if (message.number === (orBool ? 2 : 1)) one = readValue(field, schema, bytes, message, nesting);
+    else if (orBool && message.number === 1) {
+      expect(message, wireTypes.varint, field.name);
+      allows = message.low !== 0 || message.high !== 0;
+    } else if (message.number === 2) {
+      many.push(orTexts ? textOf(message, bytes, field.name) : readValue(field, schema, bytes, message, nesting));
     }
   }
   if (orBool) return one ?? allows;
   return many.length > 0 ? many : (one ?? null);
-}
-
-/** The fields of a small message, the last of each number. */
-function partsOf(message: string, wire: WireField, name: string): ReadonlyMap<number, WireField> {
-  const parts = new Map<number, WireField>();
-  for (const part of wireFields(message, bytesOf(wire, name))) parts.set(part.number, part);
-  return parts;
 }
 
 function rawJson(text: string, name: string): DraftValue {
@@ -233,38 +246,72 @@ function rawJson(text: string, name: string): DraftValue {
   }
 }
 
-/** `null` for the zero time. */
-function timeText(kind: "time" | "microTime", bytes: Buffer): DraftValue {
-  if (bytes.length === 0) return null;
-  let seconds = 0n;
-  let nanos = 0n;
-  for (const part of wireFields("Timestamp", bytes)) {
-    if (part.number === 1) seconds = BigInt.asIntN(64, expect(part, "varint", "Seconds").value);
-    if (part.number === 2) nanos = BigInt.asIntN(32, expect(part, "varint", "Nanos").value);
+function intOrString(reader: MessageReader, bytes: Buffer, name: string): DraftValue {
+  let isText = false;
+  let number = 0;
+  let text = "";
+  const message = inside(reader, "IntOrString", bytes, name);
+  while (message.next()) {
+    if (message.number === 1) isText = message.low !== 0;
+    else if (message.number === 2) number = message.low;
+    else if (message.number === 3) text = textOf(message, bytes, name);
   }
-  const date = new Date(Number(seconds) * 1000);
+  return isText ? text : number;
+}
+
+/** `null` for the zero time. */
+function timeText(kind: "time" | "microTime", reader: MessageReader, bytes: Buffer, name: string): DraftValue {
+  let seconds = 0;
+  let nanos = 0;
+  const message = inside(reader, "Timestamp", bytes, name);
+  if (reader.start === reader.end) return null;
+  while (message.next()) {
+    if (message.number > 2) continue;
+    expect(message, wireTypes.varint, message.number === 1 ? "seconds" : "nanos");
+    if (message.number === 1) seconds = message.signed();
+    else nanos = message.low;
+  }
+  const date = new Date(seconds * 1000);
   const year = date.getUTCFullYear();
   if (!(year >= 0 && year <= 9999)) throw new DecodeFailure("Time.MarshalJSON: year outside of range [0,9999]");
-  if (seconds === -62_135_596_800n && (kind === "time" || nanos === 0n)) return null;
+  if (seconds === zeroSeconds && (kind === "time" || nanos === 0)) return null;
   const text = date.toISOString().slice(0, -5);
   if (kind === "time") return `${text}Z`;
-  return `${text}.${String(nanos / 1000n).padStart(6, "0")}Z`;
+  return `${text}.${String(Math.trunc(nanos / 1000)).padStart(6, "0")}Z`;
 }
 
-function integer(type: GoType & { readonly kind: "integer" }, bits: bigint): number {
-  return Number(type.unsigned ? BigInt.asUintN(type.bits, bits) : BigInt.asIntN(type.bits, bits));
+/** Go's zero time, in Unix seconds. */
+const zeroSeconds = -62_135_596_800;
+
+function integer({ bits, unsigned }: GoType & { readonly kind: "integer" }, reader: MessageReader): number {
+  if (bits === 32) return unsigned ? reader.low >>> 0 : reader.low;
+  return unsigned ? reader.unsigned() : reader.signed();
 }
 
-function expect(wire: WireField, expected: WireType, name: string): WireField {
-  if (wire.wire === expected) return wire;
-  throw new DecodeFailure(`proto: wrong wireType = ${wireNumbers[wire.wire]} for field ${goName(name)}`);
+function expect(reader: MessageReader, wire: number, name: string): void {
+  if (reader.wire === wire) return;
+  throw new DecodeFailure(`proto: wrong wireType = ${reader.wire} for field ${goName(name)}`);
 }
 
 /** The field's name in Go, from that in JSON. */
 const goName = (name: string): string =>
   name === "metadata" ? "ObjectMeta" : name.charAt(0).toUpperCase() + name.slice(1);
 
-const bytesOf = (wire: WireField, name: string): Buffer => expect(wire, "bytes", name).bytes;
+/** Reads the message that a field holds. */
+function inside(reader: MessageReader, message: string, bytes: Buffer, name: string): MessageReader {
+  expect(reader, wireTypes.bytes, name);
+  return new MessageReader(message, bytes, reader.start, reader.end);
+}
 
-const textOf = (wire: WireField | undefined, name: string): string =>
-  wire === undefined ? "" : bytesOf(wire, name).toString();
+function textOf(reader: MessageReader, bytes: Buffer, name: string): string {
+  expect(reader, wireTypes.bytes, name);
+  return bytes.toString("utf8", reader.start, reader.end);
+}
+
+/** The text that is a small message's only field. */
+function firstText(reader: MessageReader, message: string, bytes: Buffer, name: string): string {
+  let text = "";
+  const inner = inside(reader, message, bytes, name);
+  while (inner.next()) if (inner.number === 1) text = textOf(inner, bytes, name);
+  return text;
+}

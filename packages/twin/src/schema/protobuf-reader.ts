@@ -1,89 +1,122 @@
 import { DecodeFailure } from "./typed-value.ts";
 
 /** What a field's value is written as (https://protobuf.dev/programming-guides/encoding). */
-export type WireType = "varint" | "fixed64" | "bytes" | "fixed32";
+export const wireTypes = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
-const wireTypes: readonly (WireType | undefined)[] = ["varint", "fixed64", "bytes", undefined, undefined, "fixed32"];
-
-export const wireNumbers: Readonly<Record<WireType, number>> = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 };
-
-/** One field of a message: numbers as the 64 bits that they are, or bytes. */
-export interface WireField {
-  readonly number: number;
-  readonly wire: WireType;
-  /** Of `varint`; other types leave it 0. */
-  readonly value: bigint;
-  /** Of the other types. */
-  readonly bytes: Buffer;
-}
-
-const nothing = Buffer.alloc(0);
 const endOfInput = (): DecodeFailure => new DecodeFailure("unexpected EOF");
 
-/** A length as Go's `int`. Beyond what a number holds exactly it is beyond any input. */
-function lengthOf(bits: bigint): number {
-  const length = BigInt.asIntN(64, bits);
-  if (length < 0n) throw new DecodeFailure("proto: negative length found during unmarshaling");
-  return Number(length);
-}
-
 /**
- * The fields of a message in their order, checked as gogo's generated `Unmarshal` checks them.
- *
- * @throws DecodeFailure in its words
+ * Goes through the fields of a message in their order, checked as gogo's generated `Unmarshal` checks them. One object for
+ * a message and none for a field: bodies may have millions.
  */
-export function* wireFields(message: string, bytes: Buffer): Generator<WireField> {
-  let at = 0;
-  function varint(): bigint {
-    // Most are below 2^28, which needs no big integers.
-    let small = 0;
-    for (let shift = 0; shift < 28; shift += 7) {
-      const byte = bytes[at++];
-      if (byte === undefined) throw endOfInput();
-      small |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt(small);
+export class MessageReader {
+  readonly #message: string;
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  #at: number;
+  /** Of the field that `next` found. */
+  number = 0;
+  /** One of {@link wireTypes}. */
+  wire = 0;
+  /** The lower and the upper 32 bits of a varint, as signed integers. */
+  low = 0;
+  high = 0;
+  /** Where the bytes of other types are. */
+  start = 0;
+  end = 0;
+
+  constructor(message: string, bytes: Buffer, start = 0, end = bytes.length) {
+    this.#message = message;
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  /** Whether there is another field. @throws DecodeFailure in gogo's words */
+  next(): boolean {
+    while (this.#at < this.#end) {
+      this.#varint();
+      const number = (this.low >>> 3) | (this.high << 29) | 0;
+      const wire = this.low & 7;
+      if (wire === 3) {
+        this.#skipGroup();
+        continue;
+      }
+      if (wire === 4) throw new DecodeFailure(`proto: ${this.#message}: wiretype end group for non-group`);
+      if (number <= 0) {
+        throw new DecodeFailure(`proto: ${this.#message}: illegal tag ${number} (wire type ${this.unsigned()})`);
+      }
+      this.number = number;
+      this.wire = wire;
+      this.#value(wire);
+      return true;
     }
-    let value = BigInt(small);
-    for (let shift = 28n; shift < 64n; shift += 7n) {
-      const byte = bytes[at++];
-      if (byte === undefined) throw endOfInput();
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, value);
+    return false;
+  }
+
+  /** A varint as Go's `int64`; beyond 2^53 the nearest number. */
+  signed(): number {
+    return this.high * 0x1_0000_0000 + (this.low >>> 0);
+  }
+
+  /** The same as `uint64`. */
+  unsigned(): number {
+    return (this.high >>> 0) * 0x1_0000_0000 + (this.low >>> 0);
+  }
+
+  /** A number of a packed list, in place of a field. */
+  nextPacked(): boolean {
+    if (this.#at >= this.#end) return false;
+    this.#varint();
+    return true;
+  }
+
+  #varint(): void {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (this.#at >= this.#end) throw endOfInput();
+      const byte = this.#bytes[this.#at++] ?? 0;
+      const part = byte & 0x7f;
+      if (shift < 32) low |= part << shift;
+      if (shift === 28) high |= part >>> 4;
+      else if (shift > 32) high |= part << (shift - 32);
+      if (byte < 0x80) {
+        this.low = low;
+        this.high = high;
+        return;
+      }
     }
     throw new DecodeFailure("proto: integer overflow");
   }
-  function take(length: number): Buffer {
-    if (at + length > bytes.length) throw endOfInput();
-    const taken = bytes.subarray(at, at + length);
-    at += length;
-    return taken;
+
+  #value(wire: number): void {
+    if (wire === wireTypes.varint) {
+      this.#varint();
+      return;
+    }
+    let length: number;
+    if (wire === wireTypes.bytes) {
+      this.#varint();
+      length = this.signed();
+      if (length < 0) throw new DecodeFailure("proto: negative length found during unmarshaling");
+    } else if (wire === wireTypes.fixed64) length = 8;
+    else if (wire === wireTypes.fixed32) length = 4;
+    else throw new DecodeFailure(`proto: illegal wireType ${wire}`);
+    if (this.#at + length > this.#end) throw endOfInput();
+    this.start = this.#at;
+    this.#at += length;
+    this.end = this.#at;
   }
+
   /** No type of Kubernetes has groups: they are passed over. */
-  function skipGroup(): void {
+  #skipGroup(): void {
     for (let depth = 1; depth > 0;) {
-      const wireNumber = Number(varint() & 7n);
-      if (wireNumber === 3) depth++;
-      else if (wireNumber === 4) depth--;
-      else if (wireNumber === 0) varint();
-      else if (wireNumber === 2) take(lengthOf(varint()));
-      else if (wireNumber === 1 || wireNumber === 5) take(wireNumber === 1 ? 8 : 4);
-      else throw new DecodeFailure(`proto: illegal wireType ${wireNumber}`);
+      this.#varint();
+      const wire = this.low & 7;
+      if (wire === 3) depth++;
+      else if (wire === 4) depth--;
+      else this.#value(wire);
     }
-  }
-  while (at < bytes.length) {
-    const tag = varint();
-    const number = Number(BigInt.asIntN(32, tag >> 3n));
-    const wireNumber = Number(tag & 7n);
-    if (wireNumber === 3) {
-      skipGroup();
-      continue;
-    }
-    if (wireNumber === 4) throw new DecodeFailure(`proto: ${message}: wiretype end group for non-group`);
-    if (number <= 0) throw new DecodeFailure(`proto: ${message}: illegal tag ${number} (wire type ${tag})`);
-    const wire = wireTypes[wireNumber];
-    if (wire === undefined) throw new DecodeFailure(`proto: illegal wireType ${wireNumber}`);
-    if (wire === "varint") yield { number, wire, value: varint(), bytes: nothing };
-    else if (wire === "bytes") yield { number, wire, value: 0n, bytes: take(lengthOf(varint())) };
-    else yield { number, wire, value: 0n, bytes: take(wire === "fixed64" ? 8 : 4) };
   }
 }
