@@ -149,19 +149,13 @@ describe(`a ${serverName} server that is killed while clients write (seed ${seed
         for (const [name, entry] of known) {
           const object = stored.get(name);
           const value = valueOf(object);
-          if (entry.unanswered === undefined || value === entry.value) {
-            expect({
-              name,
-              value,
-              version: value === undefined ? undefined : object?.metadata.resourceVersion,
-            }).toEqual({
-              name,
-              value: entry.value,
-              version: entry.version,
-            });
-          } else expect({ name, value }).toEqual({ name, value: entry.unanswered.value });
-          known.set(name, { value, version: object?.metadata.resourceVersion, unanswered: undefined });
-          highest = Math.max(highest, Number(object?.metadata.resourceVersion ?? 0));
+          const version = object?.metadata.resourceVersion;
+          // An unanswered write may have taken effect, as a version that nobody knows.
+          const settled = entry.unanswered === undefined || value === entry.value;
+          const wanted = settled ? entry : { value: entry.unanswered?.value, version };
+          expect({ name, value, version }).toEqual({ name, value: wanted.value, version: wanted.version });
+          known.set(name, { value, version, unanswered: undefined });
+          highest = Math.max(highest, Number(version ?? 0));
         }
         expect([...stored.keys()].filter((name) => !known.has(name) && name !== `marker-${round - 1}`)).toEqual([]);
         for (const line of seen) highest = Math.max(highest, Number(line.split(" ").at(-1)));
@@ -188,13 +182,13 @@ describe(`a ${serverName} server that is killed while clients write (seed ${seed
           else state.set(object.metadata.name ?? "", object.metadata.resourceVersion ?? "");
         }
         const now = byName((await client.list(ConfigMaps, { namespace })).items);
-        expect(Object.fromEntries([...state].toSorted())).toEqual(Object.fromEntries([...now].toSorted()));
+        expect(Object.fromEntries(state)).toEqual(Object.fromEntries(now));
       }
       await client.close();
       // Else nothing was in flight, and the test says nothing.
       expect(counts.acknowledged).toBeGreaterThan(kills * writers);
       expect(counts.watched).toBeGreaterThan(0);
-      if (serverName === "twin" && !long) expect(counts.resumed).toBe(kills);
+      expect(counts.resumed).toBeGreaterThanOrEqual(serverName === "twin" && !long ? kills : 0);
       console.info(JSON.stringify({ server: serverName, kills, ...counts }));
     },
   );

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { type Clock, FleetwrightError, type Logger, silentLogger, systemClock } from "@fleetwright/kube";
 import type { Call, Reply } from "../machinery/request.ts";
@@ -61,6 +62,28 @@ function headersOf(request: IncomingMessage): Call["headers"] {
   return headers;
 }
 
+/** Go's HTTP server says no more of what is no request (net/http/server.go). */
+function refusalOf(error: NodeJS.ErrnoException): string | undefined {
+  const { code = "" } = error;
+  if (code === "HPE_HEADER_OVERFLOW") return plainRefusal("431 Request Header Fields Too Large");
+  if (code === "HPE_INVALID_TRANSFER_ENCODING")
+    return plainRefusal("501 Not Implemented", "Unsupported transfer encoding");
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return plainRefusal("408 Request Timeout");
+  return code.startsWith("HPE_") ? plainRefusal("400 Bad Request") : undefined;
+}
+
+const plainRefusal = (status: string, text: string = status): string =>
+  `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${text}`;
+
+/** What Node lets through and Go does not. */
+function malformed(request: IncomingMessage): string | undefined {
+  if (/%(?![0-9a-f]{2})/i.test((request.url ?? "").split("?", 1)[0] ?? "")) return plainRefusal("400 Bad Request");
+  if (request.headers.host === undefined && request.httpVersion === "1.1") {
+    return plainRefusal("400 Bad Request", "400 Bad Request: missing required Host header");
+  }
+  return undefined;
+}
+
 /** The path and the query of a request line, which proxies may send with scheme and host. */
 function targetOf(target: string): { readonly path: string; readonly query: string } {
   const relative = target.startsWith("/") ? target : target.replace(/^[a-z]+:\/\/[^/?]*/i, "") || "/";
@@ -80,6 +103,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const identities = new WeakMap<Socket, ClientIdentity>();
   const sockets = new Set<Socket>();
   /** Calls in work, and whether their answer is a stream. */
+  const answering = new WeakMap<Socket, ServerResponse>();
   const exchanges = new Map<AbortController, { streaming: boolean }>();
   let stopping = false;
   let onRest: (() => void) | undefined;
@@ -121,6 +145,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const controller = new AbortController();
     const exchange = { streaming: false };
     exchanges.set(controller, exchange);
+    answering.set(request.socket, response);
     // A broken connection is no defect; what waits for it hears of it by the signal.
     response.on("error", () => {});
     response.once("close", () => {
@@ -169,9 +194,22 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       requestTimeout: requestTimeoutMs,
       connectionsCheckingInterval: Math.min(5000, requestTimeoutMs),
       noDelay: true,
+      requireHostHeader: false,
     },
-    (request, response) => void answer(request, response),
+    (request, response) => {
+      const refusal = malformed(request);
+      if (refusal === undefined) void answer(request, response);
+      else request.socket.end(refusal);
+    },
   );
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+    const refusal = refusalOf(error);
+    const response = answering.get(socket as Socket);
+    // In the midst of an answer, words would look like a part of it.
+    const isQuiet = response === undefined || response.writableFinished || !response.headersSent;
+    if (refusal !== undefined && isQuiet && socket.writable) socket.end(refusal);
+    else socket.destroy();
+  });
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));

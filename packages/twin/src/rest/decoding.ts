@@ -55,7 +55,9 @@ export function decodeApply(bytes: Buffer): { readonly object: Draft; readonly d
     doubled = parsed.doubled;
     object = JSON.parse(parsed.json);
   } catch (error) {
-    throw refusals.badRequest(`error decoding YAML: ${error instanceof Error ? error.message : String(error)}`);
+    throw refusals.badRequest(
+      `error decoding YAML: error converting YAML to JSON: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   if (!isDraft(object)) {
     throw refusals.badRequest(

@@ -13,8 +13,8 @@ import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Schema } from "../machinery/schema.ts";
 import { refusals, statusError } from "../machinery/status-error.ts";
-import { canonicalObject, duplicateFields } from "../schema/decode.ts";
-import { jsonProblem } from "../schema/json-syntax.ts";
+import { canonicalObject, duplicateFields, keptDepth } from "../schema/decode.ts";
+import { jsonProblem, maximumDepth, measureJson } from "../schema/json-syntax.ts";
 import type { PatchSource } from "./decoding.ts";
 
 export type PatchType = "json" | "merge" | "strategic" | "apply";
@@ -59,6 +59,13 @@ export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): Pa
   } catch (error) {
     const problem = jsonProblem(text) ?? (error instanceof Error ? error.message : String(error));
     throw refusals.badRequest(`${introduction}${problem}`);
+  }
+  const { depth } = measureJson(text);
+  if (depth > keptDepth) {
+    const problem = depth > maximumDepth ? jsonProblem(text) : undefined;
+    throw refusals.badRequest(
+      `${introduction}${problem ?? `exceeded max depth: this server keeps ${keptDepth} levels`}`,
+    );
   }
   if (value === null) {
     if (type === "merge") throw refusals.badRequest("Invalid JSON Patch");

@@ -78,8 +78,19 @@ async function routeCustom(request: ResourceCall): Promise<Reply> {
   return handleSubresource(request, subresource);
 }
 
+/** What storage refuses as a part of its keys (k8s.io/apiserver/pkg/registry/generic/registry/store.go). */
+function checkName(name: string): void {
+  const problems =
+    name === "." || name === ".."
+      ? [`may not be '${name}'`]
+      : ["/", "%"].filter((part) => name.includes(part)).map((part) => `may not contain '${part}'`);
+  if (problems.length === 0) return;
+  throw refusals.badRequest(`Name parameter invalid: ${JSON.stringify(name)}: ${problems.join(";")}`);
+}
+
 async function dispatch(request: ResourceCall): Promise<Reply> {
   const { core, call, info, kind } = request;
+  if (info.verb !== "list" && info.verb !== "watch") checkName(info.name);
   switch (info.verb) {
     case "get":
       return handleGet(request);

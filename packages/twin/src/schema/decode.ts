@@ -50,7 +50,12 @@ const metadataId = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
  */
 export function decodeBody(bytes: Buffer, options: DecodeOptions): Decoded {
   const media = (options.contentType.split(";")[0] ?? "").trim().toLowerCase();
-  if (media !== "" && media !== "application/json" && media !== "application/yaml" && media !== protobuf) {
+  if (
+    (media !== "" || options.contentType.trim() !== "") &&
+    media !== "application/json" &&
+    media !== "application/yaml" &&
+    media !== protobuf
+  ) {
     throw refusals.unsupportedMediaType(
       `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${protobuf}`,
     );
@@ -65,7 +70,7 @@ export function decodeBody(bytes: Buffer, options: DecodeOptions): Decoded {
 }
 
 /** Fewer than Go's 10,000: JSON.stringify runs out of stack at half of that. */
-const keptDepth = 2000;
+export const keptDepth = 2000;
 
 /** What is no object of any kind yet (`the object provided is unrecognized`). */
 const unrecognized = (bytes: Buffer, { kind, ownWords }: DecodeOptions, problem: string): Error =>

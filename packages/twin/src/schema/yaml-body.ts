@@ -6,20 +6,15 @@ const maximumAliases = 100;
 
 /** A YAML body as JSON text, with what Go's reader says of keys that are there twice (sigs.k8s.io/yaml). */
 export function yamlToJson(text: string): { readonly json: string; readonly doubled: readonly string[] } {
-  const document = parseDocument(text, {
-    version: "1.1",
-    schema: "yaml-1.1",
-    merge: true,
-    uniqueKeys: false,
-    prettyErrors: false,
-    logLevel: "silent",
-  });
+  const document = parsed(text);
   const [problem] = document.errors;
+  if (problem !== undefined && /call stack/i.test(problem.message)) throw tooDeep();
   if (problem !== undefined) throw new DecodeFailure(`yaml: ${problem.message}`);
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: maximumAliases }) as unknown;
   } catch (error) {
+    if (error instanceof RangeError) throw tooDeep();
     const message = error instanceof Error ? error.message : String(error);
     throw new DecodeFailure(
       message.startsWith("Excessive alias") ? "yaml: document contains excessive aliasing" : `yaml: ${message}`,
@@ -27,6 +22,24 @@ export function yamlToJson(text: string): { readonly json: string; readonly doub
   }
   return { json: JSON.stringify(jsonKeys(value)), doubled: doubledKeys(text) };
 }
+
+function parsed(text: string): ReturnType<typeof parseDocument> {
+  try {
+    return parseDocument(text, {
+      version: "1.1",
+      schema: "yaml-1.1",
+      merge: true,
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: "silent",
+    });
+  } catch (error) {
+    throw error instanceof RangeError ? tooDeep() : error;
+  }
+}
+
+/** Go's reader stops at a depth that this one does not reach. */
+const tooDeep = (): DecodeFailure => new DecodeFailure("yaml: exceeded max depth of 10000");
 
 /** JSON has neither dates nor bytes. */
 function jsonKeys(value: unknown): unknown {
