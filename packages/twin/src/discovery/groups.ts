@@ -66,7 +66,7 @@ export function groupsOf(kinds: readonly ServedKind[]): readonly Group[] {
 }
 
 /** `apps/v1`, `v1`. */
-export const groupVersionText = ({ group, version }: { readonly group: string; readonly version: string }): string =>
+const groupVersionText = ({ group, version }: { readonly group: string; readonly version: string }): string =>
   group === "" ? version : `${group}/${version}`;
 
 /** The path of a group version: `/api/v1`, `/apis/apps/v1`. */

@@ -115,7 +115,7 @@ function loosen(schema: Schema, out: Record<string, unknown>): void {
 const reversed = (group: string): string => group.split(".").toReversed().join(".");
 
 /** `com.example.v1.Foo`: how a custom kind is called in OpenAPI. */
-export const customSchemaName = ({ group, version }: ServedKind, kind: string): string =>
+const customSchemaName = ({ group, version }: ServedKind, kind: string): string =>
   `${reversed(group)}.${version}.${kind}`;
 
 /** Adds a custom kind and its list. */

@@ -83,6 +83,23 @@ describe("bodies in protobuf", () => {
     });
   });
 
+  it("reads DeleteOptions in the version of any group", () => {
+    const options = [8, 30, 18, 3, 10, 1, 117, 34, 6, ...Buffer.from("Orphan")];
+    const read = decodeBody(envelope("apps/v1", "DeleteOptions", ...options), {
+      contentType: protobuf,
+      schema: builtinSchemas().get("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions") ?? {},
+      kind: { group: "", version: "v1", kind: "DeleteOptions" },
+      fieldValidation: "Ignore",
+      builtin: true,
+      anyVersion: true,
+    });
+    expect(read.object).toMatchObject({
+      gracePeriodSeconds: 30,
+      preconditions: { uid: "u" },
+      propagationPolicy: "Orphan",
+    });
+  });
+
   const own = 'ConfigMap in version "v1" cannot be handled as a ConfigMap: ';
   const none = "the object provided is unrecognized (must be of type ConfigMap): ";
   it.each([
