@@ -3,8 +3,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Reply } from "../machinery/request.ts";
+import { createBatch } from "./turn-batch.ts";
 
 const compress = promisify(gzip);
+
+const inRow = createBatch(256);
 
 /** k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/writers.go: smaller answers are sent as they are. */
 const gzipThresholdBytes = 128 * 1024;
@@ -35,9 +38,17 @@ export async function sendReply(
       headers["vary"] = [...[headers["vary"] ?? []].flat().map(String), "Accept-Encoding"];
     }
     headers["content-length"] = bytes.length;
-    // Headers that are set one by one are copied and checked twice.
-    response.writeHead(status, headers).end(bytes);
-    return;
+    return new Promise((resolve, reject) => {
+      inRow(() => {
+        try {
+          // Headers that are set one by one are copied and checked twice.
+          response.writeHead(status, headers).end(bytes);
+          resolve();
+        } catch (error) {
+          reject(error as Error);
+        }
+      });
+    });
   }
   response.writeHead(status, headers);
   // A watch may have nothing to say for a long time, and its client waits for the head.
