@@ -81,8 +81,12 @@ export interface Comprehension extends Node {
 /** The name of macros' accumulators; no source can write it. */
 export const accumulatorName = "@result";
 
+/** The offset of what has no place. */
+export const nowhere = -1;
+
 /** What is wrong with an expression, and where. */
 export interface Issue {
+  /** {@link nowhere} when it is about the expression as a whole. */
   readonly offset: number;
   readonly message: string;
 }
@@ -92,6 +96,7 @@ export function issuesText(source: string, issues: readonly Issue[]): string {
   return [...issues]
     .sort((left, right) => left.offset - right.offset)
     .map(({ offset, message }) => {
+      if (offset === nowhere) return `ERROR: <input>:-1:0: ${message}`;
       const before = source.slice(0, offset);
       const line = before.split("\n").length;
       const column = Array.from(before.slice(before.lastIndexOf("\n") + 1)).length;

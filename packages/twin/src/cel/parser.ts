@@ -1,4 +1,4 @@
-import { ParseFailure, type Expression, type Literal } from "./expression-tree.ts";
+import { ParseFailure, nowhere, type Expression, type Literal } from "./expression-tree.ts";
 import { tokenize, type Token } from "./lexer.ts";
 import { expandMacro, type TreeBuilder } from "./macros.ts";
 
@@ -21,7 +21,7 @@ export function parse(source: string): Expression {
   const size = source.length > maximumCodePoints ? Array.from(source).length : 0;
   if (size > maximumCodePoints) {
     throw new ParseFailure({
-      offset: 0,
+      offset: nowhere,
       message: `expression code point size exceeds limit: size: ${size}, limit ${maximumCodePoints}`,
     });
   }
@@ -100,7 +100,7 @@ class Parser {
 
   #expression(): Expression {
     if (++this.#depth > maximumDepth) {
-      throw new ParseFailure({ offset: 0, message: `expression recursion limit exceeded: ${maximumDepth}` });
+      throw new ParseFailure({ offset: nowhere, message: `expression recursion limit exceeded: ${maximumDepth}` });
     }
     const condition = this.#logical("||", "_||_");
     const { offset } = this.#token;
@@ -148,7 +148,7 @@ class Parser {
 
   #limit(count: number): void {
     if (count > maximumDepth) {
-      throw new ParseFailure({ offset: 0, message: `expression recursion limit exceeded: ${maximumDepth}` });
+      throw new ParseFailure({ offset: nowhere, message: `expression recursion limit exceeded: ${maximumDepth}` });
     }
   }
 
