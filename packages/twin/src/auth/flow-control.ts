@@ -11,7 +11,7 @@ import { refusals } from "../machinery/status-error.ts";
 import { serviceAccountOf } from "./user.ts";
 
 /** A request's place in the server. `done` gives it back; calling it again does nothing. */
-export interface Turn {
+interface Turn {
   readonly headers: Readonly<Record<string, string>>;
   done(): void;
 }

@@ -22,7 +22,7 @@ export interface BuiltinKind {
   readonly schema: Schema;
 }
 
-export interface BuiltinSubresource {
+interface BuiltinSubresource {
   readonly name: string;
   /** Of what is sent and answered. */
   readonly kind: GroupVersionKind;
