@@ -9,11 +9,10 @@ const changesAndWhole = [
   "/Namespace",
   "/Node",
   "/PersistentVolumeClaim",
+  "/Pod",
   "/Secret",
   "/ServiceAccount",
-  "apiregistration.k8s.io/APIService",
   "apps/ControllerRevision",
-  "apps/StatefulSet",
   "networking.k8s.io/IPAddress",
   "networking.k8s.io/Ingress",
   "networking.k8s.io/IngressClass",
@@ -33,19 +32,20 @@ const changesAndWhole = [
 /** Their `ValidateUpdate` checks the new object as it would at creation, and leaves what changed to the server. */
 const whole = [
   "/LimitRange",
-  "/PersistentVolume",
-  "admissionregistration.k8s.io/MutatingAdmissionPolicy",
-  "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding",
-  "admissionregistration.k8s.io/MutatingWebhookConfiguration",
-  "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding",
-  "admissionregistration.k8s.io/ValidatingWebhookConfiguration",
   "discovery.k8s.io/EndpointSlice",
   "storage.k8s.io/CSINode",
   "storage.k8s.io/VolumeAttachment",
 ];
 
+const wholeAdmission = [
+  "admissionregistration.k8s.io/MutatingAdmissionPolicy",
+  "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding",
+  "admissionregistration.k8s.io/MutatingWebhookConfiguration",
+  "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding",
+  "admissionregistration.k8s.io/ValidatingWebhookConfiguration",
+];
+
 const wholeWithStatus = [
-  "admissionregistration.k8s.io/ValidatingAdmissionPolicy",
   "flowcontrol.apiserver.k8s.io/FlowSchema",
   "flowcontrol.apiserver.k8s.io/PriorityLevelConfiguration",
 ];
@@ -60,6 +60,15 @@ const all = (ids: readonly string[], checks: MetadataChecks): [string, MetadataC
 export const metadataChecks: ReadonlyMap<string, MetadataChecks> = new Map([
   ...all(changesAndWhole, { update: "both" }),
   ...all(whole, { update: "whole" }),
+  ...all(wholeAdmission, { update: "whole", anyFinalizers: true }),
+  ...all(["admissionregistration.k8s.io/ValidatingAdmissionPolicy"], {
+    update: "whole",
+    status: "none",
+    anyFinalizers: true,
+  }),
+  ...all(["/PersistentVolume"], { update: "wholeTwice" }),
+  ...all(["apiextensions.k8s.io/CustomResourceDefinition", "coordination.k8s.io/Lease"], { anyFinalizers: true }),
+  ...all(["apiregistration.k8s.io/APIService", "node.k8s.io/RuntimeClass"], { update: "both", anyFinalizers: true }),
   ...all(wholeWithStatus, { update: "whole", status: "none" }),
   ...all(["/Event"], { creation: "none", update: "none" }),
   ...all(["batch/CronJob"], { status: "none" }),

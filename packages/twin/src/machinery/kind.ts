@@ -83,8 +83,10 @@ export interface Strategy<T extends KubeObject = KubeObject> {
    */
   readonly metadataChecks?: {
     readonly creation?: "none" | "whole";
-    readonly update?: "none" | "changes" | "whole" | "both";
+    readonly update?: "none" | "changes" | "whole" | "wholeTwice" | "both";
     readonly status?: "none" | "changes" | "both";
+    /** Finalizers need no domain. @default false */
+    readonly anyFinalizers?: boolean;
   };
   /** What is wrong with a name (or, with `prefix`, with a `generateName`). @default a DNS-1123 subdomain */
   nameProblems?(name: string, prefix: boolean): readonly string[];

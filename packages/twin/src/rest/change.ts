@@ -72,9 +72,12 @@ export function attributesOf(
   };
 }
 
+const takesAnyFinalizers = ({ builtin, strategy }: ServedKind): boolean =>
+  !builtin || strategy.metadataChecks?.anyFinalizers === true;
+
 const metadataRules = (kind: ServedKind): MetadataRules => ({
   namespaced: kind.namespaced,
-  custom: !kind.builtin,
+  custom: takesAnyFinalizers(kind),
   ...(kind.strategy.nameProblems === undefined ? {} : { nameProblems: kind.strategy.nameProblems }),
 });
 
@@ -429,11 +432,13 @@ function metadataErrors(target: Target, object: Draft, old: Draft): readonly Fie
   const { update = "changes", status = "changes" } = kind.strategy.metadataChecks ?? {};
   const repeated = subresource === "status" || subresource === "approval" ? status : update;
   const changes = (custom: boolean): FieldError[] => validateMetadataUpdate(typed(object), typed(old), { custom });
+  const own = repeated === "none" || repeated === "changes" ? [] : validateMetadata(typed(object), metadataRules(kind));
   return [
     ...validateMetadata(typed(object), genericRules(kind)),
     ...changes(true),
-    ...(repeated === "whole" || repeated === "both" ? validateMetadata(typed(object), metadataRules(kind)) : []),
-    ...(repeated === "changes" || repeated === "both" ? changes(!kind.builtin) : []),
+    ...own,
+    ...(repeated === "wholeTwice" ? own : []),
+    ...(repeated === "changes" || repeated === "both" ? changes(takesAnyFinalizers(kind)) : []),
   ];
 }
 

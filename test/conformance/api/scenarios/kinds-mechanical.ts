@@ -91,6 +91,15 @@ const aboutStored: Readonly<Record<string, Conversation>> = {
       body: { metadata: { uid: "00000000-0000-0000-0000-00000000000a" } },
     });
   },
+  "is refused with metadata that is wrong": async ({ send }, { item, collection, object }) => {
+    const dry = `${item}?dryRun=All`;
+    await send("PATCH", dry, { ...patch("merge"), body: { metadata: { labels: { bad: "-" } } } });
+    await send("PATCH", dry, { ...patch("merge"), body: { metadata: { finalizers: ["unqualified"] } } });
+    await send("PATCH", dry, { ...patch("merge"), body: { metadata: { ownerReferences: [{ kind: "A", name: "" }] } } });
+    await send("POST", `${collection}?dryRun=All`, {
+      body: merged(object, { metadata: { finalizers: ["unqualified"], labels: { "-": "a" } } }),
+    });
+  },
   "is watched as it changes and goes": ({ send, watch, unique }, { collection, item }) =>
     watch(`${collection}?watch=true&labelSelector=scenario%3D${unique}`, {
       events: 3,
