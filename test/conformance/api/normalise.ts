@@ -137,7 +137,7 @@ function wordsOf(text: string, accidents: Accidents): string {
     .replace(uuid, (id) => numbered(accidents.uuids, "uid", id))
     .replace(serviceAddress, (address) => numbered(accidents.addresses, "address", address))
     .replace(tokenVolume, "kube-api-access-<random>")
-    .replace(/(ResourceVersion in record \()\d+/g, "$1<revision>")
+    .replace(/(ResourceVersion in (?:record \(|object meta: ))\d+/g, "$1<revision>")
     .replace(/\bselfType\d+/g, "selfType<number>")
     .replace(
       /(resourceVersion=|resourceVersion: "|resourceVersion\\?":\\?")(\d+)/g,

@@ -21,7 +21,7 @@ function checkLogOptions(name: string, query: URLSearchParams): void {
   }
   if (limit !== undefined && limit < 1) errors.push(fieldErrors.invalid("limitBytes", limit, "must be greater than 0"));
   if (since !== undefined && query.has("sinceTime")) {
-    errors.push(fieldErrors.forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    errors.push(fieldErrors.forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
   } else if (since !== undefined && since < 1) {
     errors.push(fieldErrors.invalid("sinceSeconds", since, "must be greater than 0"));
   }

@@ -30,6 +30,20 @@ function checkPreconditions(kind: ServedKind, metadata: Draft, options: DeleteOp
   const { uid, resourceVersion } = options.preconditions;
   const name = textOf(metadata["name"]);
   const subject = { group: kind.group, resource: kind.kind };
+  // Kinds whose deletion begins with a mark compare by themselves.
+  if (kind.strategy.markDeleting !== undefined) {
+    for (const [label, wanted, found] of [
+      ["UID", uid, metadata["uid"]],
+      ["ResourceVersion", resourceVersion, metadata["resourceVersion"]],
+    ] as const) {
+      if (wanted === undefined || wanted === found) continue;
+      throw refusals.conflict(
+        subjectOf(kind),
+        name,
+        `Precondition failed: ${label} in precondition: ${wanted}, ${label} in object meta: ${textOf(found)}`,
+      );
+    }
+  }
   if (uid !== undefined && uid !== metadata["uid"]) {
     throw refusals.conflict(
       subject,

@@ -112,9 +112,35 @@ export const deleteScenarios = area("deletes", {
     });
     await session.send("GET", path);
   },
+  "a namespace is held by both kinds of finalizers, and by preconditions": async (session) => {
+    const { unique } = session;
+    const path = `/api/v1/namespaces/${unique}-x`;
+    await session.given("POST", "/api/v1/namespaces", {
+      metadata: { name: `${unique}-x`, finalizers: ["example.com/a"] },
+    });
+    const uid = "00000000-0000-0000-0000-00000000000a";
+    await session.send("DELETE", path, options({ preconditions: { uid } }));
+    await session.send("DELETE", path, options({ preconditions: { resourceVersion: "1" } }));
+    await session.send("DELETE", path, options({ propagationPolicy: "Foreground" }));
+    await session.send("DELETE", path);
+    await session.send("PUT", `${path}/finalize`, { body: { metadata: { name: `${unique}-x` }, spec: {} } });
+    await session.send("DELETE", path);
+    await session.send("GET", path);
+    await session.send("PATCH", path, { headers: types.merge, body: { metadata: { finalizers: null } } });
+    await session.send("GET", path);
+  },
   "some namespaces stay": async (session) => {
     for (const name of ["default", "kube-system", "kube-public"])
       await session.send("DELETE", `/api/v1/namespaces/${name}?dryRun=All`);
+  },
+  "a service takes its endpoints with it": async (session) => {
+    const root = `/api/v1/namespaces/${session.namespace}`;
+    await session.given("POST", `${root}/services`, { metadata: { name: "a" }, spec: { ports: [{ port: 80 }] } });
+    await session.given("POST", `${root}/endpoints`, { metadata: { name: "a" } });
+    await session.send("DELETE", `${root}/services/a?dryRun=All`);
+    await session.send("GET", `${root}/endpoints/a`);
+    await session.send("DELETE", `${root}/services/a`);
+    await session.send("GET", `${root}/endpoints/a`);
   },
   "an eviction deletes when the budget allows it": async (session) => {
     const { namespace } = session;

@@ -173,6 +173,32 @@ export const podScenarios = area("pods", {
     await session.send("GET", `${pods(session)}/p/log?container=other`);
     await session.send("GET", `${pods(session)}/p/log?tailLines=-1`);
   },
+  "logs have options": async (session) => {
+    const two = { containers: ["a", "b"].map((name) => ({ name, image: "i" })) };
+    await session.given("POST", pods(session), pod("p", two));
+    for (const query of [
+      "",
+      "?container=b",
+      "?container=b&limitBytes=0",
+      "?container=b&sinceSeconds=0",
+      "?container=b&tailLines=x",
+      "?container=b&sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z",
+      "?container=b&stream=Stdout",
+    ])
+      await session.send("GET", `${pods(session)}/p/log${query}`);
+    await session.send("POST", `${pods(session)}/p/attach`);
+    await session.send("GET", `${pods(session)}/p/portforward`);
+  },
+  "a job without labels has those of its pods": async (session) => {
+    const jobs = `/apis/batch/v1/namespaces/${session.namespace}/jobs`;
+    const template = { spec: { restartPolicy: "Never", containers: [{ name: "a", image: "i" }] } };
+    const labelled = { ...template, metadata: { labels: { app: "x" } } };
+    await session.send("POST", jobs, { body: { metadata: { name: "none" }, spec: { template } } });
+    await session.send("POST", jobs, { body: { metadata: { name: "some" }, spec: { template: labelled } } });
+    await session.send("POST", jobs, {
+      body: { metadata: { name: "own", labels: { app: "x" } }, spec: { template: labelled } },
+    });
+  },
   "classes of quality and phases are the server's to say": async (session) => {
     const resources = { limits: { cpu: "1", memory: "1Gi" } };
     await session.send("POST", pods(session), {
