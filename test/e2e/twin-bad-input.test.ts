@@ -301,7 +301,8 @@ describe("connections that only cost", () => {
     for (const socket of sockets) socket.destroy();
     console.info(JSON.stringify({ server: serverName, connections, perConnectionKiB, waited }));
     expect(perConnectionKiB).toBeLessThan(200);
-    expect(waited).toBeLessThan(2000);
+    // Most of it is this process's own work with so many sockets.
+    expect(waited).toBeLessThan(long ? 10_000 : 2000);
     await eventually("an answer afterwards", answerTime, (ms) => ms < 1000);
   });
 });

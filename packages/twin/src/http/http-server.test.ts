@@ -339,6 +339,42 @@ describe("the server", () => {
     await impatient.stop();
   });
 
+  it.each([
+    ["hello there\r\n\r\n", "HTTP/1.1 400 Bad Request", "400 Bad Request"],
+    ["GET /a%zz HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1.1 400 Bad Request", "400 Bad Request"],
+    ["GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request", "400 Bad Request: missing required Host header"],
+    [
+      "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: explode\r\n\r\n",
+      "HTTP/1.1 501 Not Implemented",
+      "Unsupported transfer encoding",
+    ],
+    [
+      `GET / HTTP/1.1\r\nhost: x\r\nlong: ${"x".repeat(2 << 20)}\r\n\r\n`,
+      "HTTP/1.1 431 Request Header Fields Too Large",
+      "431 Request Header Fields Too Large",
+    ],
+  ])("answers what is no request as Go does, and closes: %#", async (bytes, status, text) => {
+    handle = async () => ok("{}");
+    const socket = await secureSocket();
+    socket.write(bytes);
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket) chunks.push(chunk as Buffer);
+    expect(socket.errored).toBeNull();
+    const [head = "", body] = Buffer.concat(chunks).toString().split("\r\n\r\n");
+    expect(head.split("\r\n")).toEqual([status, "Content-Type: text/plain; charset=utf-8", "Connection: close"]);
+    expect(body).toBe(text);
+  });
+
+  it("takes headers as UTF-8", async () => {
+    let seen: unknown;
+    handle = async (call) => {
+      seen = call.headers["impersonate-user"];
+      return ok("{}");
+    };
+    await ask("/", { headers: { "impersonate-user": Buffer.from("jürgen").toString("latin1") } });
+    expect(seen).toBe("jürgen");
+  });
+
   it("says which address is taken", async () => {
     await expect(startHttpServer({ handle: async () => ok(""), tls, port: server.port })).rejects.toMatchObject({
       code: "FW_TWIN_LISTEN",

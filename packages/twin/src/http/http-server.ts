@@ -13,7 +13,7 @@ import { defaultMaxBodyBytes, readBody } from "./request-body.ts";
 import { sendReply } from "./response.ts";
 
 /** k8s.io/apiserver/pkg/server/secure_serving.go. */
-const limits = { headerBytes: 1 << 20, headersTimeoutMs: 32_000, idleTimeoutMs: 90_000 } as const;
+const limits = { headerBytes: 1 << 20, headersTimeoutMs: 32_000, idleTimeoutMs: 90_000, lingerMs: 500 } as const;
 
 export interface HttpServerOptions {
   /** Answers a call; a thrown StatusError is an answer too. */
@@ -103,8 +103,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const identities = new WeakMap<Socket, ClientIdentity>();
   const sockets = new Set<Socket>();
   /** Calls in work, and whether their answer is a stream. */
-  const answering = new WeakMap<Socket, ServerResponse>();
   const exchanges = new Map<AbortController, { streaming: boolean }>();
+  const refused = new WeakSet<Duplex>();
+  const answering = new WeakMap<Socket, ServerResponse>();
   let stopping = false;
   let onRest: (() => void) | undefined;
 
@@ -139,6 +140,15 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
         ? {}
         : { clientCertificate: trusted.certificate }),
     };
+  }
+
+  /** Reads on for a moment: a connection that is closed with bytes unread is reset, and the words are lost. */
+  function refuse(socket: Duplex, text: string): void {
+    refused.add(socket);
+    socket.end(text);
+    socket.resume();
+    const timer = clock.setTimer(limits.lingerMs, () => socket.destroy());
+    socket.once("close", () => timer.cancel());
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -199,15 +209,20 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     (request, response) => {
       const refusal = malformed(request);
       if (refusal === undefined) void answer(request, response);
-      else request.socket.end(refusal);
+      else {
+        request.resume();
+        refuse(request.socket, refusal);
+      }
     },
   );
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // The parser complains of each further piece.
+    if (refused.has(socket)) return;
     const refusal = refusalOf(error);
     const response = answering.get(socket as Socket);
     // In the midst of an answer, words would look like a part of it.
     const isQuiet = response === undefined || response.writableFinished || !response.headersSent;
-    if (refusal !== undefined && isQuiet && socket.writable) socket.end(refusal);
+    if (refusal !== undefined && isQuiet && socket.writable) refuse(socket, refusal);
     else socket.destroy();
   });
   server.on("connection", (socket: Socket) => {

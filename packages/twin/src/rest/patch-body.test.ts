@@ -37,6 +37,15 @@ describe("a patch", () => {
     expect([refusal.code, refusal.message]).toEqual([code, message]);
   });
 
+  it.each([
+    ["merge", 3000, "error decoding patch: exceeded max depth: this server keeps 2000 levels"],
+    ["merge", 200_000, "error decoding patch: invalid character '[' exceeded max depth"],
+    ["strategic", 200_000, "invalid character '[' exceeded max depth"],
+  ] as const)("as %s, %d levels deep, is refused", (type, levels, message) => {
+    const text = `{"data":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+    expect(refusalOf(() => parsePatch(type, Buffer.from(text))).message).toBe(message);
+  });
+
   it("tells of fields that are there twice or are not known", () => {
     expect(parsePatch("merge", Buffer.from('{"a":{"b":1,"b":2}}')).findings).toEqual(['duplicate field "a.b"']);
     expect(parsePatch("json", Buffer.from('[{"op":"add","path":"/a","value":1,"extra":1}]')).findings).toEqual([
