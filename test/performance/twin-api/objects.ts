@@ -57,7 +57,7 @@ export function benchmarkNode(index: number): Node {
         condition("PIDPressure", "False", "KubeletHasSufficientPID"),
         condition("Ready", "True", "KubeletReady"),
       ],
-      images: Array.from({ length: 6 }, (_, number) => ({
+      images: Array.from({ length: 8 }, (_, number) => ({
         names: [`registry.example/training:2026.${number + 1}`, `registry.example/base/cuda-runtime:13.${number}`],
         sizeBytes: 8_412_334_100 + number,
       })),
