@@ -32,7 +32,9 @@ export function decodeContinue(text: string): Continuation {
   }
   const { v, rv, start } = (token ?? {}) as { v?: unknown; rv?: unknown; start?: unknown };
   if (v !== "meta.k8s.io/v1") {
-    throw invalid(`continue key is not valid: server does not recognize this encoded version ${typeof v === "string" ? v : ""}`);
+    throw invalid(
+      `continue key is not valid: server does not recognize this encoded version ${typeof v === "string" ? v : ""}`,
+    );
   }
   if (typeof rv !== "number" || !Number.isSafeInteger(rv) || rv === 0) {
     throw invalid("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)");

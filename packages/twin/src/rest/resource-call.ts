@@ -3,7 +3,7 @@ import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Call, RequestInfo } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
-import type { Target } from "./change.ts";
+import type { Target } from "./write.ts";
 import { requestContext } from "./context.ts";
 import type { GatheredContext } from "./context.ts";
 import { metadataOf, textOf } from "./core.ts";

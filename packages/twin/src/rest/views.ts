@@ -4,7 +4,7 @@ import type { Draft } from "../machinery/draft.ts";
 import type { Subresource } from "../machinery/kind.ts";
 import type { Reply } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
-import { updateObject } from "./change.ts";
+import { updateObject } from "./update.ts";
 import { warningHeaders } from "./context.ts";
 import type { GatheredContext } from "./context.ts";
 import { apiVersionOf, metadataOf, readVersion, storageKey, subjectOf, textOf } from "./core.ts";

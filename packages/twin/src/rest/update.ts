@@ -1,235 +1,32 @@
 import { jsonEqual } from "@fleetwright/kube";
 import type { Json } from "@fleetwright/kube";
 import { validateMetadata, validateMetadataUpdate } from "../kinds/metadata.ts";
-import type { MetadataRules } from "../kinds/metadata.ts";
-import { pathSegmentProblems } from "../kinds/name-checks.ts";
-import type { AdmissionAttributes } from "../machinery/admission.ts";
 import { copyJson, isDraft, typed } from "../machinery/draft.ts";
-import type { Draft, DraftValue } from "../machinery/draft.ts";
-import type { ServedKind } from "../machinery/kind.ts";
-import type { RequestContext } from "../machinery/request.ts";
-import { refusals, statusError } from "../machinery/status-error.ts";
+import type { Draft } from "../machinery/draft.ts";
+import { refusals } from "../machinery/status-error.ts";
 import type { FieldError } from "../machinery/status-error.ts";
-import { decodeValue } from "../schema/decode.ts";
 import { WriteConflict } from "../storage/store.ts";
-import type { Version } from "../storage/store.ts";
 import { admit, settle, validate } from "./admission-chain.ts";
-import { encodeObject, parseObject } from "./codec.ts";
-import { apiVersionOf, kindSubject, metadataOf, readVersion, storageKey, subjectOf, textOf } from "./core.ts";
+import { createObject } from "./create.ts";
+import { metadataOf, readVersion, storageKey, subjectOf, textOf } from "./core.ts";
 import type { Core } from "./core.ts";
+import { desiredPart, dropDuplicateOwners, ensureNamespace } from "./metadata.ts";
 import { checkObjectRevision } from "./revisions.ts";
-import { desiredPart, dropDuplicateOwners, ensureNamespace, fillSystemFields } from "./metadata.ts";
-
-/** Where a write goes and what goes with it. */
-export interface Target {
-  readonly kind: ServedKind;
-  readonly namespace: string;
-  readonly name: string;
-  /** `""` for the object itself. */
-  readonly subresource: string;
-  /** CreateOptions, UpdateOptions, PatchOptions as admission sees them. */
-  readonly options: Draft;
-  readonly context: RequestContext;
-}
-
-/** What a write left behind. */
-export interface Written {
-  /** In the served version. */
-  readonly object: Draft;
-  readonly created: boolean;
-  /** The stored bytes, where they are the served version's. */
-  readonly bytes?: Buffer;
-}
+import {
+  answeredForm,
+  attributesOf,
+  genericRules,
+  metadataRules,
+  refuseInvalid,
+  removeVersion,
+  setStatus,
+  store,
+  storedForm,
+  takesAnyFinalizers,
+} from "./write.ts";
+import type { Target, Written } from "./write.ts";
 
 const asJson = (object: Readonly<Draft>): Json => object as unknown as Json;
-
-export function attributesOf(
-  target: Target,
-  operation: AdmissionAttributes["operation"],
-  object: Draft | undefined,
-  oldObject: Draft | undefined,
-): AdmissionAttributes {
-  const { kind, context } = target;
-  const sub = target.subresource === "" ? undefined : kind.subresources.get(target.subresource);
-  return {
-    operation,
-    kind: sub?.kind ?? { group: kind.group, version: kind.version, kind: kind.kind },
-    resource: { group: kind.group, version: kind.version, resource: kind.plural },
-    subresource: target.subresource,
-    namespace: kind.namespaced
-      ? target.namespace
-      : kind.plural === "namespaces" && kind.group === ""
-        ? target.name
-        : "",
-    name: target.name,
-    object,
-    oldObject,
-    options: target.options,
-    user: context.user,
-    dryRun: context.dryRun,
-    served: kind,
-    context,
-  };
-}
-
-const takesAnyFinalizers = ({ builtin, strategy }: ServedKind): boolean =>
-  !builtin || strategy.metadataChecks?.anyFinalizers === true;
-
-const metadataRules = (kind: ServedKind): MetadataRules => ({
-  namespaced: kind.namespaced,
-  custom: takesAnyFinalizers(kind),
-  ...(kind.strategy.nameProblems === undefined ? {} : { nameProblems: kind.strategy.nameProblems }),
-});
-
-/** What the server itself asks of every object's metadata (`rest.BeforeCreate`, `rest.BeforeUpdate`). */
-const genericRules = (kind: ServedKind): MetadataRules => ({
-  namespaced: kind.namespaced,
-  custom: true,
-  nameProblems: pathSegmentProblems,
-});
-
-const refuseInvalid = (kind: ServedKind, name: string, errors: readonly FieldError[]): void => {
-  if (errors.length > 0) throw refusals.invalid(kindSubject(kind), name, errors);
-};
-
-async function storedForm(kind: ServedKind, object: Draft): Promise<Draft> {
-  if (kind.conversion === undefined) return object;
-  const [converted] = await kind.conversion.toStorage([object]);
-  if (converted === undefined) throw refusals.internal(`conversion to ${kind.storageVersion} gave nothing`);
-  return copyJson(converted) as Draft;
-}
-
-/** What a write answers with is what was stored, as its version shows it. */
-async function answeredForm(kind: ServedKind, object: Draft, stored: Draft): Promise<Draft> {
-  if (kind.conversion === undefined || kind.builtin) return object;
-  const [shown] = await kind.conversion.fromStorage([stored]);
-  return shown === undefined ? object : (copyJson(shown) as Draft);
-}
-
-/** Writes what has been decided. Synchronous from the check of the revision to the end. */
-function store(core: Core, target: Target, stored: Draft, expected: number): Version {
-  const { kind } = target;
-  const metadata = metadataOf(stored);
-  const index = kind.strategy.watchIndex?.(typed(stored)) ?? "";
-  return core.store.write({
-    collection: kind.collection,
-    key: storageKey(kind, target.namespace, textOf(metadata["name"])),
-    expected,
-    ...(kind.strategy.ttlSeconds === undefined ? {} : { ttlSeconds: kind.strategy.ttlSeconds }),
-    make(revision) {
-      metadata["resourceVersion"] = String(revision);
-      return { bytes: encodeObject(stored), index };
-    },
-  });
-}
-
-const emptyStatuses = new WeakMap<ServedKind, DraftValue>();
-
-/** What Go writes for a status that nobody has set: `{}`, `{"replicas":0}`, or nothing. */
-function emptyStatus(kind: ServedKind): DraftValue {
-  if (!emptyStatuses.has(kind)) {
-    const { object } = decodeValue(
-      { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: {} },
-      {
-        schema: kind.schema,
-        kind: { group: kind.group, version: kind.version, kind: kind.kind },
-        fieldValidation: "Ignore",
-        builtin: kind.builtin,
-      },
-    );
-    emptyStatuses.set(kind, object["status"]);
-  }
-  return copyJson(emptyStatuses.get(kind));
-}
-
-function setStatus(object: Draft, status: DraftValue): void {
-  if (status === undefined) delete object["status"];
-  else object["status"] = status;
-}
-
-/** What follows a decided creation: names, strategy, validation, validating admission, storage. */
-async function finishCreate(core: Core, target: Target, object: Draft): Promise<Written> {
-  const { kind, context } = target;
-  const { strategy } = kind;
-  fillSystemFields(object, core.random, context.nowMs);
-  ensureNamespace(object, kind, target.namespace);
-  const metadata = metadataOf(object);
-  if (strategy.hasStatus === true && strategy.keepsStatusAtCreation !== true) setStatus(object, emptyStatus(kind));
-  if (strategy.hasGeneration === true) metadata["generation"] = 1;
-  strategy.prepareForCreate?.(typed(object), context);
-  const name = textOf(metadata["name"]);
-  refuseInvalid(kind, name, [
-    ...(strategy.metadataChecks?.creation === "none" ? [] : validateMetadata(typed(object), metadataRules(kind))),
-    ...(strategy.validate?.(typed(object), context) ?? []),
-  ]);
-  // Names by a rule of the kind's own may still be none that fit into a path.
-  if (strategy.nameProblems !== undefined || strategy.metadataChecks?.creation === "none") {
-    refuseInvalid(kind, name, validateMetadata(typed(object), genericRules(kind)));
-  }
-  for (const text of strategy.warnings?.(typed(object), undefined, context) ?? []) context.warn(text);
-  const named: Target = { ...target, name };
-  // Validating admission must not change what is stored.
-  const attributes = attributesOf(named, "CREATE", object, undefined);
-  const settling = await validate(core.plugins, attributes);
-  let kept = false;
-  try {
-    if (textOf(metadata["resourceVersion"]) !== "" && textOf(metadata["resourceVersion"]) !== "0") {
-      throw statusError(500, "", "resourceVersion should not be set on objects to be created");
-    }
-    const stored = await storedForm(kind, object);
-    const key = storageKey(kind, target.namespace, name);
-    if (core.store.get(kind.collection, key) !== undefined) throw exists(kind, name, metadata);
-    strategy.beforeStore?.(typed(object), undefined, core.access, context);
-    if (context.dryRun) return { object: await answeredForm(kind, object, stored), created: true };
-    const version = store(core, named, stored, 0);
-    kept = true;
-    metadata["resourceVersion"] = String(version.revision);
-    core.afterWrite(kind, stored, false);
-    if (kind.conversion === undefined) return { object, created: true, bytes: version.bytes };
-    return { object: await answeredForm(kind, object, stored), created: true };
-  } catch (error) {
-    if (error instanceof WriteConflict) throw exists(kind, name, metadata);
-    throw error;
-  } finally {
-    await settle(settling, attributes, kept);
-  }
-}
-
-function exists(kind: ServedKind, name: string, metadata: Draft): Error {
-  if (textOf(metadata["generateName"]) === "") return refusals.alreadyExists(subjectOf(kind), name);
-  // The server chose the name: the client may try again (`NewGenerateNameConflict`).
-  const { status } = refusals.alreadyExists(subjectOf(kind), name);
-  return statusError(
-    409,
-    "AlreadyExists",
-    `${status.message ?? ""}, the server was not able to generate a unique name for the object`,
-    { ...status.details, retryAfterSeconds: 1 },
-    { "retry-after": "1" },
-  );
-}
-
-/**
- * POST of an object (k8s.io/apiserver/pkg/endpoints/handlers/create.go, registry.Store.Create). The object is decoded
- * and defaulted, and is changed on the way.
- */
-export async function createObject(
-  core: Core,
-  target: Target,
-  object: Draft,
-  trackFields: (object: Draft, live: Draft | undefined) => void,
-): Promise<Written> {
-  ensureNamespace(object, target.kind, target.namespace);
-  dropDuplicateOwners(object, target.context, false);
-  trackFields(object, undefined);
-  const attributes = attributesOf(target, "CREATE", object, undefined);
-  const { creationRefusal } = target.kind;
-  if (creationRefusal !== undefined) throw refusals.forbidden(subjectOf(target.kind), target.name, creationRefusal);
-  await admit(core.plugins, attributes);
-  const admitted = attributes.object ?? object;
-  dropDuplicateOwners(admitted, target.context, true);
-  target.kind.strategy.defaults?.(typed(admitted));
-  return finishCreate(core, target, admitted);
-}
 
 /** How an update becomes the new object. */
 export interface Change {
@@ -484,21 +281,4 @@ function shouldDelete(object: Draft, old: Draft): boolean {
   if (object["kind"] === "Namespace" && Array.isArray(namespaceFinalizers) && namespaceFinalizers.length > 0)
     return false;
   return grace === undefined || grace === 0;
-}
-
-/** Takes the object away; watchers see what was stored last, with the deletion's revision. */
-export function removeVersion(core: Core, kind: ServedKind, version: Version): Draft {
-  const object = parseObject(version.bytes);
-  core.store.write({
-    collection: kind.collection,
-    key: version.key,
-    expected: version.revision,
-    delete: true,
-    make(revision) {
-      metadataOf(object)["resourceVersion"] = String(revision);
-      return { bytes: encodeObject(object), index: version.index };
-    },
-  });
-  core.afterWrite(kind, object, true);
-  return object;
 }
