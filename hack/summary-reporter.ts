@@ -22,7 +22,7 @@ export class SummaryReporter implements Reporter {
     const tests = [...module.children.allTests()];
     const failed = tests.filter((test) => test.result().state === "failed").length;
     const skipped = tests.filter((test) => test.result().state === "skipped").length;
-    const mark = failed > 0 || module.errors().length > 0 ? "FAIL" : "ok  ";
+    const mark = failed > 0 || errorsAround(module).length > 0 ? "FAIL" : "ok  ";
     const ms = Math.round(module.diagnostic().duration);
     console.log(
       `${mark} ${module.relativeModuleId} (${tests.length} tests${skipped > 0 ? `, ${skipped} skipped` : ""}, ${ms} ms)`,
@@ -32,7 +32,7 @@ export class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
     const count = { passed: 0, failed: 0, skipped: 0 };
     for (const module of modules) {
-      for (const error of module.errors()) {
+      for (const error of errorsAround(module)) {
         count.failed++;
         console.log(`\nFAIL ${module.relativeModuleId}\n${error.stack ?? error.message}`);
       }
@@ -60,3 +60,9 @@ export class SummaryReporter implements Reporter {
     );
   }
 }
+
+/** Of a file and its hooks, those of groups included: where a hook fails, tests are skipped, not failed. */
+const errorsAround = (module: TestModule): ReturnType<TestModule["errors"]> => [
+  ...module.errors(),
+  ...[...module.children.allSuites()].flatMap((suite) => suite.errors()),
+];

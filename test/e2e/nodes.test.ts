@@ -80,9 +80,9 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await simulated.stop();
-  await client.close();
-  await controlPlane.stop();
+  await simulated?.stop();
+  await client?.close();
+  await controlPlane?.stop();
 });
 
 describe.skipIf(controllersProblem !== undefined)("simulated nodes under real controllers", () => {
