@@ -111,8 +111,8 @@ function readString(
       parts.push(char);
       at += 1;
     } else if (raw) {
-      parts.push(source.slice(at, at + 2));
-      at += 2;
+      parts.push(char);
+      at += 1;
     } else {
       const escape = readEscape(source, at, isBytes);
       if (escape === undefined) return { token: undefined, end: Math.min(source.length, at + 2) };

@@ -146,9 +146,9 @@ const loopMacros: Readonly<Record<string, readonly LoopMacro[]>> = {
   transformMapEntry: [{ variables: 2, counts: [3, 4], expand: (call) => transformMap(call, insertEntry) }],
 };
 
-const loopName = (expression: Expression | undefined): string => {
+const loopName = (expression: Expression | undefined, problem = "argument is not an identifier"): string => {
   if (expression?.kind === "identifier" && expression.name !== accumulatorName) return expression.name;
-  throw new ParseFailure({ offset: expression?.offset ?? 0, message: "argument is not an identifier" });
+  throw new ParseFailure({ offset: expression?.offset ?? 0, message: problem });
 };
 
 /** `optMap` and `optFlatMap`: the operand is bound once, and used where it has a value. */
@@ -237,6 +237,10 @@ export function expandMacro(
   if (!Object.hasOwn(loopMacros, name)) return undefined;
   const macro = loopMacros[name]?.find(({ counts }) => counts.includes(parameters.length));
   if (macro === undefined) return undefined;
-  const names = [loopName(parameters[0]), macro.variables === 2 ? loopName(parameters[1]) : undefined] as const;
+  const problem = name === "map" || name === "filter" ? undefined : "argument must be a simple name";
+  const names = [
+    loopName(parameters[0], problem),
+    macro.variables === 2 ? loopName(parameters[1], problem) : undefined,
+  ] as const;
   return macro.expand({ build, target, parameters, offset, names, rest: parameters.slice(macro.variables) });
 }

@@ -35,6 +35,36 @@ describe("any text as an expression", () => {
   });
 });
 
+// What kube-apiserver 1.36.3 said of a policy's rule.
+describe("mistakes are told as ANTLR tells them", () => {
+  it.each([
+    ["self.", 6, "no viable alternative at input '.'"],
+    ["self.(x)", 6, "no viable alternative at input '.('"],
+    ["self[0", 7, "missing ']' at '<EOF>'"],
+    ["(self", 6, "missing ')' at '<EOF>'"],
+    ["[1,", 4, "missing ']' at '<EOF>'"],
+    ["[1 2]", 4, "extraneous input '2' expecting {']', ','}"],
+    ["[1,,2]", 4, "mismatched input ',' expecting ']'"],
+    ["{1 2}", 4, "missing ':' at '2'"],
+    ["self ? 1 2", 10, "missing ':' at '2'"],
+    ["1,2", 2, "mismatched input ',' expecting <EOF>"],
+    ["1)", 2, "extraneous input ')' expecting <EOF>"],
+    ["self.a(1 2)", 10, "extraneous input '2' expecting ')'"],
+  ])("%s", (text, column, problem) => {
+    const { error = "" } = compile(text, { variables: new Map([["self", dyn]]) });
+    expect(error.split("\n")[0]).toBe(`ERROR: <input>:1:${column}: Syntax error: ${problem}`);
+  });
+
+  it.each(["[,] == []", "{,} == {}", String.raw`r'\' == "\\"`])("%s is none", (text) => {
+    expect(compile(text, { variables: new Map() }).error).toBeUndefined();
+  });
+
+  it("has no names in backquotes", () => {
+    const { error } = compile("self.`a b`", { variables: new Map([["self", dyn]]) });
+    expect(error).toBe("ERROR: <input>:1:6: unsupported syntax: '`'\n | self.`a b`\n | .....^");
+  });
+});
+
 describe("names of properties", () => {
   it.each([
     ["a", "a"],

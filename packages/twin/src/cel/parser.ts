@@ -36,6 +36,23 @@ export function parse(source: string): Expression {
   return root;
 }
 
+const endOf = (source: string): Token => ({ kind: "end", text: "<EOF>", offset: source.length });
+
+/** Whether an expression may begin with a word. */
+function canStart({ kind, text }: Token): boolean {
+  if (kind === "symbol") return "[{(.-!".includes(text) && text.length === 1;
+  return kind !== "end" && kind !== "quoted" && !(kind === "identifier" && text === "in");
+}
+
+/** In the grammar's order, as ANTLR lists what it expected. */
+const punctuation = ["[", "]", "{", "}", "(", ")", ".", ",", "-", "!", "?"];
+
+function startsText(others: readonly string[]): string {
+  const marks = punctuation.filter((mark) => "[{(.-!".includes(mark) || others.includes(mark));
+  const words = "'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER";
+  return `{${marks.map((mark) => `'${mark}'`).join(", ")}, ${words}}`;
+}
+
 class Parser {
   readonly #tokens: readonly Token[];
   readonly #source: string;
@@ -63,7 +80,7 @@ class Parser {
 
   whole(): Expression {
     const expression = this.#expression();
-    if (this.#token.kind !== "end") this.#unexpected("<EOF>", "extraneous");
+    if (this.#token.kind !== "end") this.#unexpected("<EOF>", this.#after.kind === "end" ? "extraneous" : "mismatched");
     return expression;
   }
 
@@ -87,15 +104,56 @@ class Parser {
     return true;
   }
 
-  #expect(text: string): void {
-    if (!this.#accept(text)) this.#unexpected(`'${text}'`);
+  get #after(): Token {
+    return this.#tokens[this.#at + 1] ?? endOf(this.#source);
   }
 
-  #unexpected(expected: string, word = "mismatched"): never {
+  /** What is not there is told as ANTLR does it, which tries to go on without one word or with one more. */
+  #expect(text: string): void {
+    if (this.#accept(text)) return;
+    const { kind } = this.#token;
+    if (this.#after.kind === "symbol" && this.#after.text === text) this.#unexpected(`'${text}'`, "extraneous");
+    const isMissing = text === ":" ? canStart(this.#token) : kind === "end" && this.#openings() === 1;
+    if (isMissing) this.#fail(`missing '${text}' at '${this.#written()}'`);
+    this.#unexpected(`'${text}'`);
+  }
+
+  /** Brackets that were opened and not closed before the current word. */
+  #openings(): number {
+    const before = this.#tokens.slice(0, this.#at).filter(({ kind }) => kind === "symbol");
+    const count = (texts: string): number => before.filter(({ text }) => texts.includes(text)).length;
+    return count("([{") - count(")]}");
+  }
+
+  #fail(problem: string): never {
+    throw new ParseFailure({ offset: this.#token.offset, message: `Syntax error: ${problem}` });
+  }
+
+  #written(): string {
     const { offset, kind, text } = this.#token;
-    const written =
-      kind === "end" ? "<EOF>" : kind === "string" ? this.#source.slice(offset, offset + text.length + 2) : text;
-    throw new ParseFailure({ offset, message: `Syntax error: ${word} input '${written}' expecting ${expected}` });
+    if (kind === "end") return "<EOF>";
+    return kind === "string" || kind === "quoted" ? this.#source.slice(offset, offset + text.length + 2) : text;
+  }
+
+  /** The beginning of an expression, or `others`. */
+  #expectStart(others: readonly string[]): void {
+    if (canStart(this.#token) || (this.#token.kind === "symbol" && others.includes(this.#token.text))) return;
+    this.#unexpected(startsText(others), canStart(this.#after) ? "extraneous" : "mismatched");
+  }
+
+  #unexpected(expected: string, word: "mismatched" | "extraneous" = "mismatched"): never {
+    this.#fail(`${word} input '${this.#written()}' expecting ${expected}`);
+  }
+
+  /** The name of a field after a dot. */
+  #fieldName(optional: boolean): Token {
+    const field = this.#token;
+    if (field.kind === "quoted") {
+      throw new ParseFailure({ offset: field.offset, message: "unsupported syntax: '`'" });
+    }
+    if (field.kind === "identifier" && field.text !== "in") return field;
+    if (optional) this.#unexpected("{IDENTIFIER, ESC_IDENTIFIER}");
+    return this.#fail(`no viable alternative at input '.${field.kind === "end" ? "" : this.#written()}'`);
   }
 
   #expression(): Expression {
@@ -197,17 +255,17 @@ class Parser {
       this.#limit(count);
       const { offset } = this.#token;
       if (this.#accept("[")) {
+        this.#expectStart(["?"]);
         const optional = this.#accept("?");
         const index = this.#expression();
         this.#expect("]");
         operand = this.#build.call(optional ? "_[?_]" : "_[_]", [operand, index], offset);
       } else if (this.#accept(".")) {
         const optional = this.#accept("?");
-        const field = this.#token;
-        if (field.kind !== "identifier" && field.kind !== "quoted") this.#unexpected("IDENTIFIER");
+        const field = this.#fieldName(optional);
         this.#at += 1;
         const open = this.#token.offset;
-        if (!optional && field.kind === "identifier" && this.#accept("(")) {
+        if (!optional && this.#accept("(")) {
           const parameters = this.#list(")");
           operand =
             expandMacro(this.#build, field.text, operand, parameters, open) ??
@@ -245,14 +303,13 @@ class Parser {
         this.#at += 1;
         return this.#build.literal("bytes", token.bytes ?? new Uint8Array(), offset);
       case "identifier":
+        if (token.text === "in") this.#expectStart([]);
         return this.#word(this.#next());
       case "symbol":
         break;
       case "end":
       case "quoted":
-        return this.#unexpected(
-          "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}",
-        );
+        return this.#unexpected(startsText([]));
     }
     if (this.#accept("(")) {
       const inner = this.#expression();
@@ -262,29 +319,43 @@ class Parser {
     if (this.#accept("[")) {
       const id = this.#build.nextId();
       const elements: { value: Expression; optional: boolean }[] = [];
+      this.#expectStart(["]", ",", "?"]);
+      if (this.#accept(",") && !this.#is("]")) this.#expect("]");
       while (!this.#accept("]")) {
         const optional = this.#accept("?");
         elements.push({ value: this.#expression(), optional });
-        if (!this.#accept(",") && !this.#is("]")) this.#unexpected("{']', ','}");
+        this.#separator("]");
       }
       return { kind: "list", id, offset, elements };
     }
     if (this.#accept("{")) {
       const id = this.#build.nextId();
       const entries: { key: Expression; value: Expression; optional: boolean }[] = [];
+      this.#expectStart(["}", ",", "?"]);
+      if (this.#accept(",") && !this.#is("}")) this.#expect("}");
       while (!this.#accept("}")) {
         const optional = this.#accept("?");
         const key = this.#expression();
         this.#expect(":");
         entries.push({ key, value: this.#expression(), optional });
-        if (!this.#accept(",") && !this.#is("}")) this.#unexpected("{'}', ','}");
+        this.#separator("}");
       }
       return { kind: "map", id, offset, entries };
     }
     if (this.#accept(".") && this.#token.kind === "identifier") return this.#word(this.#next());
-    return this.#unexpected(
-      "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}",
-    );
+    return this.#unexpected(startsText([]), canStart(this.#after) ? "extraneous" : "mismatched");
+  }
+
+  /** A comma, or the end of what is listed. */
+  #separator(end: "]" | "}"): void {
+    if (this.#accept(",")) {
+      if (!this.#is(end) && !this.#is("?") && !canStart(this.#token)) this.#expect(end);
+      return;
+    }
+    if (this.#is(end)) return;
+    const { kind, text } = this.#after;
+    const isNext = kind === "symbol" && (text === end || text === ",");
+    this.#unexpected(`{'${end}', ','}`, isNext ? "extraneous" : "mismatched");
   }
 
   #word(token: Token): Expression {
@@ -301,6 +372,7 @@ class Parser {
   #list(end: string): Expression[] {
     const items: Expression[] = [];
     if (this.#accept(end)) return items;
+    this.#expectStart([end]);
     do items.push(this.#expression());
     while (this.#accept(","));
     this.#expect(end);
