@@ -466,7 +466,8 @@ class Estimator {
     const entries = this.#entrySizes(loop.range);
     const isList = entries?.isList ?? this.#checked.typeOf(loop.range).kind === "list";
     const path = this.#path(loop.range);
-    const below = (part: string) => (path.length === 0 ? [] : [...path, part]);
+    // A list that was made by a call has no path; upstream takes the bound of the whole object for its items then.
+    const below = (part: string) => [...path, part];
     const key: Omit<Local, "name"> = {
       path: below(isList ? "@indices" : "@keys"),
       size: entries?.key,

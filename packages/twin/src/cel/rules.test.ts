@@ -205,6 +205,23 @@ describe("what is wrong with rules", () => {
     expect(errors(withSpec({ ...bounded, ...rule("self.all(x, self.exists(y, x == y))") }))).toEqual([]);
   });
 
+  // What kube-apiserver 1.36.3 estimates.
+  it.each([
+    ["self.m.all(k, k.contains(k))", undefined],
+    ["self.m.all(k, self.m[k] == k)", undefined],
+    ["self.m.all(k, self.m[k].contains(self.m[k]))", "more than 100x"],
+    ["self.t.split(',').all(x, x.contains('abc'))", "1.321205x"],
+    ["self.t.lowerAscii().split(',').all(x, x.trim() != '')", "1.352663x"],
+  ])("estimates %s", (text, factor) => {
+    const string: Schema = { type: "string" };
+    const properties = { m: { type: "object", additionalProperties: string }, t: string } satisfies Record<
+      string,
+      Schema
+    >;
+    const [first] = errors(withSpec({ type: "object", properties, ...rule(text) }));
+    expect(/by factor of (.*?) \(/.exec(first ?? "")?.[1]).toBe(factor);
+  });
+
   it("refuses old values where there can be none", () => {
     const items = withSpec({ type: "array", maxItems: 3, items: { type: "integer", ...rule("self == oldSelf") } });
     expect(errors(items)[0]).toContain(

@@ -130,6 +130,9 @@ function stringType(schema: Schema): SchemaType {
   return { ...text, maximumElements: Math.max(...lengths) };
 }
 
+/** Upstream knows no bound of keys and counts them as empty. */
+const mapKey: SchemaType = { ...text, maximumElements: 0 };
+
 /** The bound of the value at a path that begins with a variable of this type. */
 export function sizeAt(
   root: SchemaType,
@@ -138,7 +141,7 @@ export function sizeAt(
   let current: SchemaType | undefined = root;
   for (const part of path.slice(1)) {
     if (part === "@items" || part === "@values") current = current?.element;
-    else if (part === "@keys") current = current?.type.kind === "map" ? text : undefined;
+    else if (part === "@keys") current = current?.type.kind === "map" ? mapKey : undefined;
     else current = current?.fields?.get(part);
     if (current === undefined) return undefined;
   }
