@@ -7,6 +7,7 @@ import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
 import { defaultTolerationSeconds, priority, runtimeClass, taintNodesByCondition } from "./pod-defaults.ts";
+import { podTopologyLabels } from "./pod-topology-labels.ts";
 import { podSecurity } from "./pod-security.ts";
 import { resourceQuota } from "./resource-quota.ts";
 import { serviceAccount } from "./service-account.ts";
@@ -53,6 +54,7 @@ export function defaultPlugins(
     certificateSigning(authorize),
     certificateSubjectRestriction,
     defaultIngressClass(server),
+    podTopologyLabels(server),
     deps.mutatingAdmissionPolicy,
     deps.mutatingAdmissionWebhook,
     deps.validatingAdmissionPolicy,

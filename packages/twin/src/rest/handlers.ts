@@ -1,11 +1,14 @@
 import { copyJson, typed } from "../machinery/draft.ts";
+import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind, Subresource } from "../machinery/kind.ts";
 import type { Reply, RequestContext } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { componentOf, componentsCollection } from "./component-status.ts";
+import { admit, settle, validate } from "./admission-chain.ts";
 import { createObject } from "./create.ts";
 import { updateObject } from "./update.ts";
 import type { Change } from "./update.ts";
+import { attributesOf } from "./write.ts";
 import type { Target, Written } from "./write.ts";
 import { warningHeaders } from "./context.ts";
 import type { GatheredContext } from "./context.ts";
@@ -260,16 +263,35 @@ async function createBelow(request: ResourceCall, subresource: Subresource, name
   const context = contextOf(request, options);
   const bytes = await call.body();
   const viewKind = { ...subresource.kind, schema: subresource.schema, builtin: true };
-  const body = decodeObject(bytes, headerOf(call, "content-type"), viewKind, options.fieldValidation, context);
-  const answer = await subresource.create?.({
+  const decoded = decodeObject(bytes, headerOf(call, "content-type"), viewKind, options.fieldValidation, context);
+  const name = namedByBody ? textOf(metadataOf(decoded)["name"]) : info.name;
+  const target: Target = {
+    ...targetOf(request, context, optionsObject(options)),
     kind,
+    name,
     subresource: subresource.name,
-    namespace: info.namespace,
-    name: namedByBody ? textOf(metadataOf(body)["name"]) : info.name,
-    body,
-    context,
-    server: core.access,
-  });
+  };
+  const attributes = attributesOf(target, "CREATE", decoded, undefined);
+  await admit(core.plugins, attributes);
+  const body = attributes.object ?? decoded;
+  const settling = await validate(core.plugins, attributes);
+  let done = false;
+  let answer: Draft | undefined;
+  try {
+    const { namespace } = info;
+    answer = await subresource.create?.({
+      kind,
+      subresource: subresource.name,
+      namespace,
+      name,
+      body,
+      context,
+      server: core.access,
+    });
+    done = true;
+  } finally {
+    await settle(settling, attributes, done);
+  }
   await core.store.durable(core.store.revision);
   const status = answer?.["kind"] === "Status" && typeof answer["code"] === "number" ? answer["code"] : 201;
   return valueReply(status, answer, format, warningHeaders(context.warnings));
