@@ -177,6 +177,12 @@ function headersOf(
   );
 }
 
+const textOf = (value: unknown): string => JSON.stringify(value);
+
+/** Conflicts of an apply, which the real server tells in the order of a Go map: by chance. */
+const isConflicts = (list: readonly unknown[]): boolean =>
+  list.length > 1 && list.every((item) => isMap(item) && item["reason"] === "FieldManagerConflict");
+
 function valueOf(value: unknown, accidents: Accidents, key?: string, list = false): unknown {
   if (typeof value === "string") {
     if (key !== undefined && buildKeys.has(key)) return "<build>";
@@ -191,7 +197,10 @@ function valueOf(value: unknown, accidents: Accidents, key?: string, list = fals
     accidents.ports.set(value, known);
     return known;
   }
-  if (Array.isArray(value)) return value.map((item) => valueOf(item, accidents, key));
+  if (Array.isArray(value)) {
+    const items = value.map((item) => valueOf(item, accidents, key));
+    return isConflicts(value) ? items.toSorted((left, right) => (textOf(left) < textOf(right) ? -1 : 1)) : items;
+  }
   if (!isMap(value)) return value;
   const ownList = (key === undefined || key === "object") && (isList(value) || isBookmark(value));
   return Object.fromEntries(
