@@ -271,7 +271,8 @@ describe("connections that only cost", () => {
     await client.delete(ConfigMaps, { namespace: "default", name: "slow" });
   });
 
-  it.runIf(long)(
+  // kube-apiserver waits for the rest of a body for as long as the client stays.
+  it.runIf(long && serverName === "twin")(
     "a head that never ends, and a body that never comes, end with the connection",
     { timeout: 200_000 },
     async () => {
