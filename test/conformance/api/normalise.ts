@@ -183,6 +183,10 @@ const textOf = (value: unknown): string => JSON.stringify(value);
 const isConflicts = (list: readonly unknown[]): boolean =>
   list.length > 1 && list.every((item) => isMap(item) && item["reason"] === "FieldManagerConflict");
 
+/** One that the server sets itself: where a namespace holds it among others is chance as well. */
+const isCollectorFinalizer = (finalizer: unknown): boolean =>
+  finalizer === "foregroundDeletion" || finalizer === "orphan";
+
 function valueOf(value: unknown, accidents: Accidents, key?: string, list = false): unknown {
   if (typeof value === "string") {
     if (key !== undefined && buildKeys.has(key)) return "<build>";
@@ -199,7 +203,9 @@ function valueOf(value: unknown, accidents: Accidents, key?: string, list = fals
   }
   if (Array.isArray(value)) {
     const items = value.map((item) => valueOf(item, accidents, key));
-    return isConflicts(value) ? items.toSorted((left, right) => (textOf(left) < textOf(right) ? -1 : 1)) : items;
+    return isConflicts(value) || (key === "finalizers" && value.some(isCollectorFinalizer))
+      ? items.toSorted((left, right) => (textOf(left) < textOf(right) ? -1 : 1))
+      : items;
   }
   if (!isMap(value)) return value;
   const ownList = (key === undefined || key === "object") && (isList(value) || isBookmark(value));
