@@ -1,4 +1,5 @@
 export * from "./core/object.ts";
+export * from "./core/time-text.ts";
 export * from "./core/resource.ts";
 export * from "./core/clock.ts";
 export * from "./core/virtual-clock.ts";
@@ -77,5 +78,6 @@ export * from "./manager/fenced-client.ts";
 export * from "./manager/stop-signal.ts";
 export * from "./manager/rest-client-metrics.ts";
 export * from "./events/event-recorder.ts";
+export * from "./events/core-event-recorder.ts";
 export * from "./core/owner.ts";
 export * from "./core/finalizer.ts";

@@ -1,6 +1,7 @@
+import { timeText } from "@fleetwright/kube";
 import type { Container, ContainerState, ContainerStatus, Pod } from "@fleetwright/kube";
 import type { LifeWishes } from "./annotations.ts";
-import { timeText } from "./time-text.ts";
+
 
 /** What a group of containers looks like now. */
 interface Progress {

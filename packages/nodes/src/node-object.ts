@@ -1,5 +1,6 @@
+import { timeText } from "@fleetwright/kube";
 import { microTime, type Lease, type Node, type NodeCondition, type NodeStatus, type Taint } from "@fleetwright/kube";
-import { timeText } from "./time-text.ts";
+
 
 /** Nodes that are alike. */
 export interface NodePool {

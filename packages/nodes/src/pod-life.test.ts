@@ -1,3 +1,4 @@
+import { timeText } from "@fleetwright/kube";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Container, Pod, PodCondition, PodSpec, PodStatus } from "@fleetwright/kube";
@@ -5,7 +6,7 @@ import { podAnnotations, wishesOf } from "./annotations.ts";
 import { restartDelayMs } from "./container-life.ts";
 import { covers, isFinished, nextStep } from "./pod-life.ts";
 import type { PodStep } from "./pod-life.ts";
-import { timeText } from "./time-text.ts";
+
 
 const start = Date.UTC(2030, 0, 1);
 const place = { hostIP: "10.128.0.1", podIP: "10.0.0.7" };

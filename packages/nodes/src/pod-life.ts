@@ -1,7 +1,8 @@
+import { timeText } from "@fleetwright/kube";
 import type { Pod, PodCondition, PodStatus } from "@fleetwright/kube";
 import type { LifeWishes } from "./annotations.ts";
 import { containerStatuses, initProgress, mainProgress } from "./container-life.ts";
-import { timeText } from "./time-text.ts";
+
 
 /** Where a pod runs. */
 export interface PodPlace {

@@ -26,7 +26,7 @@ export interface EventReporter {
   readonly instance: string;
 }
 
-function referenceTo(object: KubeObject): ObjectReference {
+export function referenceTo(object: KubeObject): ObjectReference {
   const { namespace, name, uid, resourceVersion } = object.metadata;
   return {
     ...(object.apiVersion === undefined ? {} : { apiVersion: object.apiVersion }),

@@ -25,11 +25,17 @@ function bytesOf(body: string | Uint8Array | undefined): Buffer {
 export function createInProcessTransport(
   handle: (call: Call) => Promise<Reply>,
   user: UserInfo,
-  options: { readonly logger?: Logger; readonly maxBodyBytes?: number } = {},
+  options: {
+    readonly logger?: Logger;
+    readonly maxBodyBytes?: number;
+    /** Called when a call begins and ends, and with every piece of an answer. */
+    readonly onActivity?: () => void;
+  } = {},
 ): Transport {
-  const { logger = silentLogger, maxBodyBytes = defaultMaxBodyBytes } = options;
+  const { logger = silentLogger, maxBodyBytes = defaultMaxBodyBytes, onActivity = ignore } = options;
   return async (request, signal) => {
     signal?.throwIfAborted();
+    onActivity();
     const mark = request.path.indexOf("?");
     const path = mark < 0 ? request.path : request.path.slice(0, mark);
     const controller = new AbortController();
@@ -56,13 +62,17 @@ export function createInProcessTransport(
       done();
       throw error;
     }
+    onActivity();
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(reply.headers)) {
       headers[name.toLowerCase()] = typeof value === "string" ? value : value.join(", ");
     }
-    return { status: reply.status, headers, body: chunksOf(reply.body, controller, done) };
+    return { status: reply.status, headers, body: chunksOf(reply.body, controller, done, onActivity) };
   };
 }
+
+/** Nobody wants to know. */
+function ignore(): void {}
 
 async function run(handle: (call: Call) => Promise<Reply>, call: Call, logger: Logger): Promise<Reply> {
   try {
@@ -85,6 +95,7 @@ async function* chunksOf(
   body: Reply["body"],
   controller: AbortController,
   done: () => void,
+  onActivity: () => void,
 ): AsyncGenerator<Uint8Array> {
   const { signal } = controller;
   // What is no stream has nobody who feeds it.
@@ -95,6 +106,7 @@ async function* chunksOf(
     else {
       for await (const chunk of body) {
         signal.throwIfAborted();
+        onActivity();
         yield chunk;
       }
       signal.throwIfAborted();

@@ -52,6 +52,8 @@ export interface Twin {
   issueUser(name: string, groups?: readonly string[]): Promise<TwinUser>;
   /** Calls without a connection, as a user who needs no proof. @default a member of system:masters */
   transport(user?: UserInfo): Transport;
+  /** Grows with every call over {@link Twin.transport} and every piece of its answers: for a `VirtualClock`. */
+  readonly activity: number;
   /** Ends watches, lets calls finish, writes what is not yet written. Calling it again does nothing. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -127,6 +129,8 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
       return { name, kubeconfig, ...pair };
     };
     const admin = await issueUser("kubernetes-admin", ["system:masters"]);
+    let activity = 0;
+    const onActivity = (): void => void activity++;
     let stopping: Promise<void> | undefined;
     const stop = (): Promise<void> =>
       (stopping ??= (async () => {
@@ -141,7 +145,10 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
       admin,
       kubeconfig: admin.kubeconfig,
       issueUser,
-      transport: (user = masterUser) => createInProcessTransport(server.handle, user, { logger }),
+      transport: (user = masterUser) => createInProcessTransport(server.handle, user, { logger, onActivity }),
+      get activity() {
+        return activity;
+      },
       stop,
       [Symbol.asyncDispose]: stop,
     };
