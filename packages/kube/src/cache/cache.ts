@@ -22,6 +22,8 @@ export interface CacheOptions {
    * whole. Where it does not know them or breaks them, pages are asked for. @default true
    */
   readonly streamingLists?: boolean;
+  /** Of informers that name none. @default drops `metadata.managedFields` */
+  readonly transform?: <T extends KubeObject>(object: T) => T;
 }
 
 /** What a running informer is to its cache, whatever its objects are. */
@@ -60,7 +62,8 @@ export function createCache(options: CacheOptions): Cache {
 
   return {
     informer<T extends KubeObject>(resource: Resource<T>, informerOptions: InformerOptions<T> = {}): Informer<T> {
-      const { namespace, labelSelector, fieldSelector, transform, indexes = {} } = informerOptions;
+      const { namespace, labelSelector, fieldSelector, indexes = {} } = informerOptions;
+      const transform = informerOptions.transform ?? options.transform;
       const selection = {
         ...(namespace ? { namespace } : {}),
         ...(labelSelector ? { labelSelector } : {}),

@@ -1,0 +1,107 @@
+import { createCache, createClient, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
+import type { Cache, Client, UserInfo } from "@fleetwright/kube";
+import { startNodes } from "@fleetwright/nodes";
+import type { NodePool, SimulatedNodes, SimulatedNodesOptions } from "@fleetwright/nodes";
+import { createControllerContext } from "../controllers/context.ts";
+import type { ControllerContext, Part } from "../controllers/context.ts";
+import { startTwin } from "../server/start-twin.ts";
+import type { Twin, TwinOptions } from "../server/start-twin.ts";
+import { builtinControllers } from "./builtin-controllers.ts";
+import { shareEqualParts } from "./equal-parts.ts";
+
+export interface ClusterOptions extends TwinOptions {
+  /** Simulated nodes. @default none */
+  readonly pools?: readonly NodePool[];
+  /** What the nodes' simulation is told beside that. */
+  readonly nodes?: Pick<
+    SimulatedNodesOptions,
+    "jobRunForMs" | "concurrency" | "renewalsPerSecond" | "maxRenewalIntervalMs"
+  >;
+}
+
+/** A whole cluster in this process. */
+export interface Cluster extends Twin {
+  readonly nodes: SimulatedNodes;
+  /** The controllers', the scheduler's and the nodes' view of it. */
+  readonly cache: Cache;
+  /** Calls without a connection, as a member of system:masters. */
+  readonly client: Client;
+}
+
+const version = "v1.36.3";
+/** One identity for all kubelets: the node authorizer of thousands would ask for each what this one may anyway. */
+const kubelets: UserInfo = { username: "system:kubelets", groups: ["system:masters", "system:authenticated"] };
+
+/**
+ * Starts an API server with kube-controller-manager's controllers, a default scheduler and simulated nodes. Resolves when all nodes are Ready.
+ * With a `VirtualClock` and a seeded `random` the same calls lead to the same bytes.
+ *
+ * @throws FleetwrightError as {@link startTwin} and `startNodes`; nothing is left running
+ *
+ * @example
+ * await using cluster = await startCluster({ pools: [{ name: "a100", count: 4, gpu: { product: "NVIDIA-A100-SXM4-80GB", count: 8 } }] });
+ * await cluster.client.create(Pods, pod);
+ */
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const { clock = systemClock, random = systemRandom, logger = silentLogger, pools = [] } = options;
+  const late: { nodes?: SimulatedNodes } = {};
+  const twin = await startTwin({ ...options, clock, random, logger });
+  const connect = (user: UserInfo | undefined, agent: string): Client =>
+    createClient({ transport: twin.transport(user), clock, logger, userAgent: `${agent}/${version} (linux/amd64)` });
+  const client = connect(undefined, "fleetwright");
+  const cache = createCache({ client, clock, random, logger, transform: shareEqualParts() });
+  const context: ControllerContext = createControllerContext({
+    transport: (user) => twin.transport(user),
+    cache,
+    caCertificate: twin.caCertificate,
+    clock,
+    random,
+    logger,
+  });
+  const parts: readonly Part[] = [
+    ...builtinControllers.flatMap((controllers) => controllers(context)),
+  ];
+
+  const stopParts = new AbortController();
+  const stopCache = new AbortController();
+  const running: Promise<void>[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> =>
+    (stopping ??= (async () => {
+      stopParts.abort();
+      await late.nodes?.stop();
+      await Promise.all(running);
+      stopCache.abort();
+      await following;
+      await twin.stop();
+    })());
+  const following = cache.run(stopCache.signal);
+  try {
+    await cache.waitForSync();
+    for (const part of parts) running.push(part.start(stopParts.signal));
+    const nodes = await startNodes({
+      ...options.nodes,
+      client: connect(kubelets, "kubelet"),
+      cache,
+      pools,
+      clock,
+      random,
+      logger,
+    });
+    late.nodes = nodes;
+    return {
+      ...twin,
+      get activity() {
+        return twin.activity;
+      },
+      nodes,
+      cache,
+      client,
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
