@@ -19,6 +19,8 @@ export type { TlsSettings, ClientCertificate } from "./client/connection-pool.ts
 export * from "./config/load-kubeconfig.ts";
 export type * from "./config/cluster-config.ts";
 export * from "./config/format-kubeconfig.ts";
+export { parseYamlFile, type YamlFile } from "./config/yaml-file.ts";
+export { YamlFields } from "./config/yaml-fields.ts";
 export * from "./config/explain-connection-error.ts";
 export * from "./controller/reconciler.ts";
 export * from "./controller/predicate.ts";

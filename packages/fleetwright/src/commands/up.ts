@@ -1,13 +1,22 @@
-import { defineCommand, text } from "../command.ts";
-import { startUp } from "../up.ts";
+import { defineCommand, integer, text } from "../command.ts";
+import { startUp } from "../up/up.ts";
 
 /** `fleetwright up`: see docs/commands.md. */
 export const upCommand = defineCommand({
   name: "up",
-  summary: "Start a cluster with 24 simulated GPU nodes, the manager and the example; Ctrl-C ends it",
-  details: 'The control plane is a real one: it needs what "make kubernetes" brings. Everything listens on loopback.',
+  summary: "Start a cluster with a fleet of simulated GPU nodes, the manager and workloads; Ctrl-C ends it",
+  details:
+    "Everything lives in this process and listens on loopback; kubectl uses the kubeconfig as it is. " +
+    'With --cluster real the same runs on the real control plane, which "make kubernetes" brings.',
   options: {
-    kubeconfig: text("--kubeconfig <file>", "also write the kubeconfig here"),
+    fleet: text("--fleet <file>", "nodes and manifests (default: 24 nodes of three models, four teams and their quota)"),
+    cluster: {
+      ...text("--cluster <kind>", "what it runs on: this process, or the real control plane", "twin"),
+      choices: ["twin", "real"],
+    },
+    apiPort: integer("--api-port <port>", "port of the API server; 0 takes a free one", 0, 0, 65_535),
+    state: text("--state <folder>", "keep everything in this folder, and go on from it (default: in memory)"),
+    kubeconfig: text("--kubeconfig <file>", "where the kubeconfig goes (default: a folder that goes with the cluster)"),
     logLevel: {
       ...text("--log-level <level>", "what the manager logs", "warn"),
       choices: ["debug", "info", "warn", "error"],
@@ -18,6 +27,10 @@ export const upCommand = defineCommand({
       clock: context.clock,
       random: context.random,
       logger: context.createLogger(options.logLevel),
+      cluster: options.cluster === "real" ? "real" : "twin",
+      apiPort: options.apiPort,
+      ...(options.fleet === "" ? {} : { fleet: options.fleet }),
+      ...(options.state === "" ? {} : { state: options.state }),
       ...(options.kubeconfig === "" ? {} : { kubeconfig: options.kubeconfig }),
       progress: (line) => context.stderr(`${line} …\n`),
       signal: context.signal,

@@ -13,9 +13,10 @@ export interface YamlFile {
 
 /**
  * @param label how the file is called in errors: `kubeconfig "/home/me/.kube/config"`
- * @throws FleetwrightError `FW_KUBECONFIG` for malformed YAML, with line and column
+ * @param code of all its errors
+ * @throws FleetwrightError of that code for malformed YAML, with line and column
  */
-export function parseYamlFile(text: string, label: string): YamlFile {
+export function parseYamlFile(text: string, label: string, code: string = kubeconfigErrorCode): YamlFile {
   const lineCounter = new LineCounter();
   const document: Document = parseDocument(text, { lineCounter, prettyErrors: false });
   const place = (offset: number): string => {
@@ -25,7 +26,7 @@ export function parseYamlFile(text: string, label: string): YamlFile {
   const [problem] = document.errors;
   if (problem) {
     throw new FleetwrightError(
-      kubeconfigErrorCode,
+      code,
       `${place(problem.pos[0])}: ${firstLine(problem.message)}; correct the file`,
     );
   }
@@ -35,9 +36,9 @@ export function parseYamlFile(text: string, label: string): YamlFile {
       for (let length = path.length; length > 0; length--) {
         const node = document.getIn(path.slice(0, length), true) as { readonly range?: readonly number[] } | undefined;
         const offset = node?.range?.[0];
-        if (offset !== undefined) return new FleetwrightError(kubeconfigErrorCode, `${place(offset)}: ${message}`);
+        if (offset !== undefined) return new FleetwrightError(code, `${place(offset)}: ${message}`);
       }
-      return new FleetwrightError(kubeconfigErrorCode, `${label}: ${message}`);
+      return new FleetwrightError(code, `${label}: ${message}`);
     },
   };
 }

@@ -33,6 +33,9 @@ export interface WebhookCallOptions {
   readonly clock: Clock;
 }
 
+/** How reviews reach webhooks: {@link callWebhook}, or a simulation's way without a connection. */
+export type WebhookCaller = (address: WebhookAddress, body: object, options: WebhookCallOptions) => Promise<unknown>;
+
 /** Upstream reads at most this much of an answer. */
 const maximumAnswerBytes = 3 * 1024 * 1024;
 

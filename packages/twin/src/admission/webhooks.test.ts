@@ -15,6 +15,7 @@ import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { ServerAccess } from "../machinery/request.ts";
 import { builtinSchemas } from "../schema/builtin-schemas.ts";
+import { callWebhook } from "./webhook-client.ts";
 import { mutatingWebhookPlugin, validatingWebhookPlugin } from "./webhooks.ts";
 
 interface Request {
@@ -149,6 +150,7 @@ async function create(server: FakeServer, more: Partial<AdmissionAttributes> = {
       if (name === "hook") return { host: "127.0.0.1", port: port() };
       throw new Error(`service ${JSON.stringify(name)} not found`);
     },
+    callWebhook,
   };
   await mutatingWebhookPlugin(deps).admit?.(attributes);
   await validatingWebhookPlugin(deps).validate?.(attributes);

@@ -15,7 +15,7 @@ import type { ServerAccess } from "../machinery/request.ts";
 import { refusals, statusError, StatusError } from "../machinery/status-error.ts";
 import { jsonProblem } from "../schema/json-syntax.ts";
 import { compileAdmission, conditionsHold, type AdmissionExpression } from "./policy-expressions.ts";
-import { callWebhook, WebhookCallFailure, type ResolveService } from "./webhook-client.ts";
+import { WebhookCallFailure, type ResolveService, type WebhookCaller } from "./webhook-client.ts";
 import {
   inForm,
   isAdmissionConfiguration,
@@ -33,6 +33,7 @@ export interface WebhookDependencies {
   readonly server: ServerAccess;
   readonly authorize: Authorize;
   readonly resolveService: ResolveService;
+  readonly callWebhook: WebhookCaller;
 }
 
 type Webhook = MutatingWebhook | ValidatingWebhook;
@@ -224,7 +225,7 @@ async function ask(
   object: Draft | undefined,
   oldObject: Draft | undefined,
   mutating: boolean,
-  { server, resolveService }: WebhookDependencies,
+  { server, resolveService, callWebhook }: WebhookDependencies,
 ): Promise<AdmissionAnswer> {
   if (attributes.dryRun && !["None", "NoneOnDryRun"].includes(webhook.sideEffects)) {
     throw refusals.badRequest(`admission webhook ${JSON.stringify(webhook.name)} does not support dry run`);

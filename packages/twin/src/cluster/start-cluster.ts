@@ -1,5 +1,5 @@
 import { createCache, createClient, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
-import type { Cache, Client, UserInfo } from "@fleetwright/kube";
+import type { Cache, Client, Transport, UserInfo } from "@fleetwright/kube";
 import { startNodes } from "@fleetwright/nodes";
 import type { NodePool, SimulatedNodes, SimulatedNodesOptions } from "@fleetwright/nodes";
 import { createControllerContext } from "../controllers/context.ts";
@@ -17,6 +17,10 @@ export interface ClusterOptions extends TwinOptions {
     SimulatedNodesOptions,
     "jobRunForMs" | "concurrency" | "renewalsPerSecond" | "maxRenewalIntervalMs"
   >;
+  /** What `kube-root-ca.crt` says. @default the server's own authority */
+  readonly rootCertificate?: string;
+  /** Puts something between the server and who calls it from inside: faults, a journal. @default nothing */
+  readonly wrapTransport?: (transport: Transport, user: UserInfo | undefined) => Transport;
 }
 
 /** A whole cluster in this process. */
@@ -45,15 +49,17 @@ const kubelets: UserInfo = { username: "system:kubelets", groups: ["system:maste
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { clock = systemClock, random = systemRandom, logger = silentLogger, pools = [] } = options;
   const late: { nodes?: SimulatedNodes } = {};
-  const twin = await startTwin({ ...options, clock, random, logger });
+  const server = await startTwin({ ...options, clock, random, logger });
+  const { wrapTransport = (transport) => transport } = options;
+  const transportOf = (user?: UserInfo): Transport => wrapTransport(server.transport(user), user);
   const connect = (user: UserInfo | undefined, agent: string): Client =>
-    createClient({ transport: twin.transport(user), clock, logger, userAgent: `${agent}/${version} (linux/amd64)` });
+    createClient({ transport: transportOf(user), clock, logger, userAgent: `${agent}/${version} (linux/amd64)` });
   const client = connect(undefined, "fleetwright");
   const cache = createCache({ client, clock, random, logger, transform: shareEqualParts() });
   const context: ControllerContext = createControllerContext({
-    transport: (user) => twin.transport(user),
+    transport: transportOf,
     cache,
-    caCertificate: twin.caCertificate,
+    caCertificate: options.rootCertificate ?? server.caCertificate,
     clock,
     random,
     logger,
@@ -73,7 +79,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       await Promise.all(running);
       stopCache.abort();
       await following;
-      await twin.stop();
+      await server.stop();
     })());
   const following = cache.run(stopCache.signal);
   try {
@@ -90,10 +96,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     });
     late.nodes = nodes;
     return {
-      ...twin,
+      ...server,
       get activity() {
-        return twin.activity;
+        return server.activity;
       },
+      transport: transportOf,
       nodes,
       cache,
       client,

@@ -3,8 +3,8 @@ import { ClusterRoles, Endpoints } from "@fleetwright/kube";
 import type { Clock, Logger, Random } from "@fleetwright/kube";
 import { mutatingPolicyPlugin } from "../admission/policy-mutating.ts";
 import { validatingPolicyPlugin } from "../admission/policy-validating.ts";
-import { callWebhook } from "../admission/webhook-client.ts";
-import type { WebhookAddress } from "../admission/webhook-client.ts";
+import { callWebhook as callOverHttps } from "../admission/webhook-client.ts";
+import type { WebhookAddress, WebhookCaller } from "../admission/webhook-client.ts";
 import { mutatingWebhookPlugin, validatingWebhookPlugin } from "../admission/webhooks.ts";
 import { createServiceResolver } from "./service-address.ts";
 import { defaultPlugins } from "../admission/default-plugins.ts";
@@ -56,6 +56,8 @@ export interface ApiServerOptions {
   readonly clientCa: string;
   /** Absent: nothing is written down. */
   readonly auditLog?: AuditLog;
+  /** @default over HTTPS */
+  readonly callWebhook?: WebhookCaller;
 }
 
 export interface ApiServer {
@@ -67,7 +69,7 @@ export interface ApiServer {
  * (k8s.io/apiserver/pkg/server/config.go, DefaultBuildHandlerChain).
  */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { store, clock, random, logger } = options;
+  const { store, clock, random, logger, callWebhook = callOverHttps } = options;
   const late: { core?: Core } = {};
   const coreNow = (): Core => {
     if (late.core === undefined) throw new Error("the server is not assembled yet");
@@ -141,8 +143,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       authorize,
       mutatingAdmissionPolicy: mutatingPolicyPlugin({ server: access, authorize }),
       validatingAdmissionPolicy: validatingPolicyPlugin({ server: access, authorize }),
-      mutatingAdmissionWebhook: mutatingWebhookPlugin({ server: access, authorize, resolveService }),
-      validatingAdmissionWebhook: validatingWebhookPlugin({ server: access, authorize, resolveService }),
+      mutatingAdmissionWebhook: mutatingWebhookPlugin({ server: access, authorize, resolveService, callWebhook }),
+      validatingAdmissionWebhook: validatingWebhookPlugin({ server: access, authorize, resolveService, callWebhook }),
     }),
     reviews: createReviewHandlers({ server: access, authorize, tokens: identify }),
     afterWrite,

@@ -1,5 +1,6 @@
 import { formatKubeconfig, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
 import type { Clock, KeyPair, Logger, Random, Transport, UserInfo } from "@fleetwright/kube";
+import type { WebhookCaller } from "../admission/webhook-client.ts";
 import { startHttpServer } from "../http/http-server.ts";
 import { createInProcessTransport } from "../http/in-process-transport.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
@@ -25,6 +26,8 @@ export interface TwinOptions {
   readonly historyWindowMs?: number;
   /** Writes every write down here, one `audit.k8s.io/v1` Event a line, before it is answered. Absent: nowhere. */
   readonly auditLogPath?: string;
+  /** Answers admission and conversion webhooks without a connection, in simulations. @default calls them over HTTPS */
+  readonly callWebhook?: WebhookCaller;
   /** Addresses of Services. @default "10.96.0.0/16" */
   readonly serviceAddressRange?: string;
   readonly clock?: Clock;
@@ -105,6 +108,7 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
       serviceAccountKey: credentials.serviceAccountKey,
       clientCa: credentials.authority.certificate,
       ...(auditLog === undefined ? {} : { auditLog }),
+      ...(options.callWebhook === undefined ? {} : { callWebhook: options.callWebhook }),
     });
     const http = listen
       ? await startHttpServer({

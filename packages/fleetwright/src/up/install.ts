@@ -10,7 +10,7 @@ import {
   type KubeObject,
   type Resource,
 } from "@fleetwright/kube";
-import type { ManifestObject } from "./manifest.ts";
+import type { ManifestObject } from "../manifest.ts";
 
 /** Looks again until there is something, or the deadline has passed. */
 export async function eventually<T>(
