@@ -9,7 +9,10 @@ export const upCommand = defineCommand({
     "Everything lives in this process and listens on loopback; kubectl uses the kubeconfig as it is. " +
     'With --cluster real the same runs on the real control plane, which "make kubernetes" brings.',
   options: {
-    fleet: text("--fleet <file>", "nodes and manifests (default: 24 nodes of three models, four teams and their quota)"),
+    fleet: text(
+      "--fleet <file>",
+      "nodes and manifests (default: 24 nodes of three models, four teams and their quota)",
+    ),
     cluster: {
       ...text("--cluster <kind>", "what it runs on: this process, or the real control plane", "twin"),
       choices: ["twin", "real"],

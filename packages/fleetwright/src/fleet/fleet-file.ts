@@ -45,7 +45,10 @@ export function parseFleet(text: string, path: string): Fleet {
   const names = new Set<string>();
   for (const [index, { name }] of pools.entries()) {
     if (names.has(name)) {
-      throw file.error(["nodes", index, "name"], `nodes[${index}].name: "${name}" is another pool's: its nodes would join twice`);
+      throw file.error(
+        ["nodes", index, "name"],
+        `nodes[${index}].name: "${name}" is another pool's: its nodes would join twice`,
+      );
     }
     names.add(name);
   }
@@ -58,7 +61,11 @@ export function parseFleet(text: string, path: string): Fleet {
 
 type Path = readonly (string | number)[];
 
-const fieldName = (path: Path): string => path.map((part) => (typeof part === "number" ? `[${part}]` : part)).join(".").replaceAll(".[", "[");
+const fieldName = (path: Path): string =>
+  path
+    .map((part) => (typeof part === "number" ? `[${part}]` : part))
+    .join(".")
+    .replaceAll(".[", "[");
 
 function poolOf(file: YamlFile, fields: YamlFields, path: Path): NodePool {
   const at = fieldName(path);
@@ -88,7 +95,8 @@ function poolOf(file: YamlFile, fields: YamlFields, path: Path): NodePool {
   const labels = texts(file, fields, "labels", path);
   const capacity = texts(file, fields, "capacity", path);
   for (const [resource, amount] of Object.entries(capacity ?? {})) {
-    if (!isAmount(amount)) throw file.error([...path, "capacity", resource], `${at}.capacity.${resource}: "${amount}" is not an amount`);
+    if (!isAmount(amount))
+      throw file.error([...path, "capacity", resource], `${at}.capacity.${resource}: "${amount}" is not an amount`);
   }
   const taints = fields.list("taints").map((taint, index) => taintOf(file, taint, [...path, "taints", index]));
   return {
@@ -97,9 +105,11 @@ function poolOf(file: YamlFile, fields: YamlFields, path: Path): NodePool {
     ...(cpu !== undefined && { cpu }),
     ...(memory !== undefined && { memory }),
     ...(pods !== undefined && { pods }),
-    ...(model !== undefined && gpus !== undefined && gpus > 0 && {
-      gpu: { product: model.product, count: gpus, memoryMiB: model.memoryMiB },
-    }),
+    ...(model !== undefined &&
+      gpus !== undefined &&
+      gpus > 0 && {
+        gpu: { product: model.product, count: gpus, memoryMiB: model.memoryMiB },
+      }),
     ...(labels !== undefined && { labels }),
     ...(capacity !== undefined && { capacity }),
     ...(taints.length > 0 && { taints }),
@@ -127,7 +137,12 @@ function taintOf(file: YamlFile, fields: YamlFields, path: Path): Taint {
 }
 
 /** A mapping of texts; numbers and booleans are taken as they are written. */
-function texts(file: YamlFile, fields: YamlFields, key: string, path: Path): Readonly<Record<string, string>> | undefined {
+function texts(
+  file: YamlFile,
+  fields: YamlFields,
+  key: string,
+  path: Path,
+): Readonly<Record<string, string>> | undefined {
   const child = fields.child(key);
   if (child === undefined) return undefined;
   const result: Record<string, string> = {};
@@ -158,6 +173,7 @@ function wholeNumber(
 
 function refuseUnknown(fields: YamlFields, known: readonly string[], what: string): void {
   for (const key of fields.keys()) {
-    if (!known.includes(key)) throw fields.error(key, `unknown field "${key}" in ${what}; known are ${known.join(", ")}`);
+    if (!known.includes(key))
+      throw fields.error(key, `unknown field "${key}" in ${what}; known are ${known.join(", ")}`);
   }
 }

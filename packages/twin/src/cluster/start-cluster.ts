@@ -64,9 +64,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     random,
     logger,
   });
-  const parts: readonly Part[] = [
-    ...builtinControllers.flatMap((controllers) => controllers(context)),
-  ];
+  const parts: readonly Part[] = [...builtinControllers.flatMap((controllers) => controllers(context))];
 
   const stopParts = new AbortController();
   const stopCache = new AbortController();

@@ -43,7 +43,12 @@ function emptyStatus(kind: ServedKind): DraftValue {
 async function finishCreate(core: Core, target: Target, object: Draft): Promise<Written> {
   const { kind, context } = target;
   const { strategy } = kind;
-  fillSystemFields(object, core.random, context.nowMs);
+  fillSystemFields(
+    object,
+    core.random,
+    context.nowMs,
+    (name) => core.store.get(kind.collection, storageKey(kind, target.namespace, name)) !== undefined,
+  );
   ensureNamespace(object, kind, target.namespace);
   const metadata = metadataOf(object);
   if (strategy.hasStatus === true && strategy.keepsStatusAtCreation !== true) setStatus(object, emptyStatus(kind));

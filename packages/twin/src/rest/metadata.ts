@@ -25,8 +25,20 @@ export function ensureNamespace(object: Draft, kind: ServedKind, namespace: stri
   throw refusals.badRequest(`the namespace of the provided object does not match the namespace sent on the request`);
 }
 
-/** `FillObjectMetaSystemFields`, and the name that `generateName` asks for. */
-export function fillSystemFields(object: Draft, random: Random, nowMs: number): void {
+/** How often a generated name is drawn before the taken one stands (registry/store.go, maxNameGenerationCreateAttempts). */
+const maxNameAttempts = 8;
+
+/**
+ * `FillObjectMetaSystemFields`, and the name that `generateName` asks for.
+ *
+ * @param isTaken of a name: another is drawn then (KEP-4420)
+ */
+export function fillSystemFields(
+  object: Draft,
+  random: Random,
+  nowMs: number,
+  isTaken: (name: string) => boolean = () => false,
+): void {
   const metadata = metadataOf(object);
   metadata["creationTimestamp"] = timeText(nowMs);
   metadata["uid"] = uid(random);
@@ -34,7 +46,10 @@ export function fillSystemFields(object: Draft, random: Random, nowMs: number): 
   delete metadata["deletionTimestamp"];
   delete metadata["deletionGracePeriodSeconds"];
   const prefix = textOf(metadata["generateName"]);
-  if (prefix !== "" && textOf(metadata["name"]) === "") metadata["name"] = generateName(random, prefix);
+  if (prefix === "" || textOf(metadata["name"]) !== "") return;
+  let name = generateName(random, prefix);
+  for (let attempt = 1; attempt < maxNameAttempts && isTaken(name); attempt++) name = generateName(random, prefix);
+  metadata["name"] = name;
 }
 
 /** One reference each, the first of equal ones (`dedupOwnerReferencesAndAddWarning`). */

@@ -36,7 +36,11 @@ export interface FaultyTransport {
 
 const refusals = {
   tooManyRequests: { status: 429, reason: "TooManyRequests", message: "the server has received too many requests" },
-  conflict: { status: 409, reason: "Conflict", message: "the object has been modified; please apply your changes to the latest version" },
+  conflict: {
+    status: 409,
+    reason: "Conflict",
+    message: "the object has been modified; please apply your changes to the latest version",
+  },
   expired: { status: 410, reason: "Expired", message: "too old resource version" },
 } as const;
 
@@ -61,7 +65,11 @@ export function createFaultyTransport(
   const broken = ({ method, path }: TransportRequest, when: string): TransportError =>
     new TransportError(`${method} ${path}: connection reset ${when}`);
 
-  async function* faultyEvents(request: TransportRequest, response: TransportResponse, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  async function* faultyEvents(
+    request: TransportRequest,
+    response: TransportResponse,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array> {
     for await (const chunk of response.body) {
       if (happens(rates.delayedWatch)) await sleep(clock, lateness(), signal);
       if (isCutOff) throw broken(request, "by a partition");
@@ -82,8 +90,10 @@ export function createFaultyTransport(
       if (happens(rates.serverError)) {
         return refused(serverErrors[Math.floor(random.next() * serverErrors.length)] ?? serverErrors[0]);
       }
-      if ((request.method === "PUT" || request.method === "PATCH") && happens(rates.conflict)) return refused(refusals.conflict);
-      if (!isWrite && /[?&]resourceVersion=[1-9]/.test(request.path) && happens(rates.expired)) return refused(refusals.expired);
+      if ((request.method === "PUT" || request.method === "PATCH") && happens(rates.conflict))
+        return refused(refusals.conflict);
+      if (!isWrite && /[?&]resourceVersion=[1-9]/.test(request.path) && happens(rates.expired))
+        return refused(refusals.expired);
       const response = await inner(request, signal);
       if (isWatch) return { ...response, body: faultyEvents(request, response, signal) };
       if (happens(rates.slow)) await sleep(clock, lateness(), signal);
@@ -100,7 +110,15 @@ function refused(
   { status, reason, message }: { readonly status: number; readonly reason: string; readonly message: string },
   headers: Readonly<Record<string, string>> = {},
 ): TransportResponse {
-  const body = JSON.stringify({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, code: status });
+  const body = JSON.stringify({
+    kind: "Status",
+    apiVersion: "v1",
+    metadata: {},
+    status: "Failure",
+    message,
+    reason,
+    code: status,
+  });
   return { status, headers: { "content-type": "application/json", ...headers }, body: once(Buffer.from(body)) };
 }
 

@@ -62,12 +62,14 @@ export async function startSimulation(options: SimulationOptions): Promise<Simul
   const journal = createHash("sha256");
   const faulty: FaultyTransport[] = [];
 
-  const written = (transport: Transport, user: UserInfo | undefined): Transport => async (request, signal) => {
-    const { method, path, body = "" } = request;
-    const response = await transport(request, signal);
-    journal.update(`${clock.now()} ${user?.username ?? ""} ${method} ${path} ${response.status}\n`).update(body);
-    return response;
-  };
+  const written =
+    (transport: Transport, user: UserInfo | undefined): Transport =>
+    async (request, signal) => {
+      const { method, path, body = "" } = request;
+      const response = await transport(request, signal);
+      journal.update(`${clock.now()} ${user?.username ?? ""} ${method} ${path} ${response.status}\n`).update(body);
+      return response;
+    };
   const withFaults = (transport: Transport, rates: FaultRates): FaultyTransport =>
     createFaultyTransport(transport, { rates, clock, random: faultRandom });
 
