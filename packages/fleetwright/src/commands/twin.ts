@@ -1,22 +1,23 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { loadCertificateAuthority } from "@fleetwright/kube";
-import { startTwin } from "@fleetwright/twin";
+import { startCluster, startTwin } from "@fleetwright/twin";
 import type { TwinOptions } from "@fleetwright/twin";
-import { defineCommand, integer, text } from "../command.ts";
+import { defineCommand, flag, integer, text } from "../command.ts";
 
 /** `fleetwright twin`: see docs/commands.md. */
 export const twinCommand = defineCommand({
   name: "twin",
   summary: "Serve the API of a cluster from this process; Ctrl-C ends it",
   details:
-    "An API server that behaves as kube-apiserver 1.36 does, without etcd, controllers or nodes. Needs nothing but Node. " +
-    "Where it differs: docs/twin-differences.md.",
+    "An API server that behaves as kube-apiserver 1.36 does, without etcd; with --controllers the built-in controllers and a " +
+    "default scheduler too. Needs nothing but Node. Where it differs: docs/twin-differences.md.",
   options: {
     address: text("--address <address>", "where to listen", "127.0.0.1"),
     port: integer("--port <port>", "port to listen on; 0 takes a free one", 0, 0, 65_535),
     kubeconfig: text("--kubeconfig <file>", "write the administrator's kubeconfig here"),
     state: text("--state <folder>", "keep everything in this folder, and go on from it (default: in memory)"),
     historyWindow: integer("--history-window <seconds>", "how long old versions can be read", 300, 1, 86_400),
+    controllers: flag("--controllers", "also run the built-in controllers and a default scheduler"),
     auditLog: text("--audit-log <file>", "append every write to this file, one audit.k8s.io/v1 Event a line"),
     certificateDirectory: text(
       "--certificates <folder>",
@@ -25,7 +26,8 @@ export const twinCommand = defineCommand({
     logLevel: { ...text("--log-level <level>", "what is logged", "warn"), choices: ["debug", "info", "warn", "error"] },
   },
   async run(context, options) {
-    const twin = await startTwin({
+    const start = options.controllers ? startCluster : startTwin;
+    const twin = await start({
       host: options.address,
       port: options.port,
       historyWindowMs: options.historyWindow * 1000,
