@@ -8,7 +8,7 @@ const eitherServer = ["test/conformance/{patch,selector,webhook}.test.ts"];
 const endToEnd = { testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 1, isolate: true } as const;
 
 /**
- * `unit`: no process, no network beyond loopback. `conformance`: the twin, held against recordings. `twin`: the end-to-end files on
+ * `unit`: no process, no network beyond loopback. `simulation`: whole clusters in virtual time, from seeds. `conformance`: the twin, held against recordings. `twin`: the end-to-end files on
  * the twin; what needs kube-controller-manager, kube-scheduler or kubectl is skipped where they are missing. `real`: the same
  * files on the control plane that `make kubernetes` brings, and live conformance.
  */
@@ -17,7 +17,8 @@ export default defineConfig({
     projects: [
       { test: { name: "unit", include: ["packages/*/src/**/*.test.ts", "hack/**/*.test.ts"], testTimeout: 20_000 } },
       { test: { name: "external", include: ["test/external/**/*.test.ts"], testTimeout: 60_000 } },
-      { test: { name: "conformance", include: ["test/conformance/api/*.test.ts"], ...endToEnd } },
+      { test: { name: "simulation", include: ["test/simulation/**/*.test.ts"], maxWorkers: 2 } },
+      { test: { name: "conformance", include: ["test/conformance/{api,controllers}/*.test.ts"], ...endToEnd } },
       {
         test: {
           name: "twin",

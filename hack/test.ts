@@ -1,11 +1,11 @@
 /**
- * `npm test [-- PROJECT…] [FILTER…]`: runs the suites (`unit`, `external`, `conformance`, `twin`, `real`; all but `real` by default, because
+ * `npm test [-- PROJECT…] [FILTER…]`: runs the suites (`unit`, `external`, `simulation`, `conformance`, `twin`, `real`; all but `real` by default, because
  * only that one needs more than Node) and ends in one line, `N passed, N failed`.
  */
 import { startVitest } from "vitest/node";
 import { SummaryReporter } from "./summary-reporter.ts";
 
-const ownSuites = ["unit", "external", "conformance", "twin"];
+const ownSuites = ["unit", "external", "simulation", "conformance", "twin"];
 const known = [...ownSuites, "real"];
 const args = process.argv.slice(2);
 const named = args.filter((arg) => known.includes(arg));
