@@ -1,4 +1,6 @@
+import { clusterControllers } from "../controllers/cluster/cluster-controllers.ts";
 import type { Controllers } from "../controllers/context.ts";
+import { workloadControllers } from "../controllers/workloads/workload-controllers.ts";
 
 /** What kube-controller-manager runs by default, as far as this cluster has it. */
-export const builtinControllers: readonly Controllers[] = [];
+export const builtinControllers: readonly Controllers[] = [...clusterControllers, ...workloadControllers];

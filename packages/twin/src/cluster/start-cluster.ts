@@ -4,6 +4,7 @@ import { startNodes } from "@fleetwright/nodes";
 import type { NodePool, SimulatedNodes, SimulatedNodesOptions } from "@fleetwright/nodes";
 import { createControllerContext } from "../controllers/context.ts";
 import type { ControllerContext, Part } from "../controllers/context.ts";
+import { createScheduler } from "../scheduler/scheduler.ts";
 import { startTwin } from "../server/start-twin.ts";
 import type { Twin, TwinOptions } from "../server/start-twin.ts";
 import { builtinControllers } from "./builtin-controllers.ts";
@@ -17,6 +18,8 @@ export interface ClusterOptions extends TwinOptions {
     SimulatedNodesOptions,
     "jobRunForMs" | "concurrency" | "renewalsPerSecond" | "maxRenewalIntervalMs"
   >;
+  /** Whether the scheduler and the nodes say what they do with each pod, as Events. @default true */
+  readonly podEvents?: boolean;
   /** What `kube-root-ca.crt` says. @default the server's own authority */
   readonly rootCertificate?: string;
   /** Puts something between the server and who calls it from inside: faults, a journal. @default nothing */
@@ -33,6 +36,7 @@ export interface Cluster extends Twin {
 }
 
 const version = "v1.36.3";
+const scheduler: UserInfo = { username: "system:kube-scheduler", groups: ["system:authenticated"] };
 /** One identity for all kubelets: the node authorizer of thousands would ask for each what this one may anyway. */
 const kubelets: UserInfo = { username: "system:kubelets", groups: ["system:masters", "system:authenticated"] };
 
@@ -64,7 +68,17 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     random,
     logger,
   });
-  const parts: readonly Part[] = [...builtinControllers.flatMap((controllers) => controllers(context))];
+  const parts: readonly Part[] = [
+    ...builtinControllers.flatMap((controllers) => controllers(context)),
+    createScheduler({
+      client: connect(scheduler, "kube-scheduler"),
+      cache,
+      clock,
+      random,
+      logger,
+      events: options.podEvents !== false,
+    }),
+  ];
 
   const stopParts = new AbortController();
   const stopCache = new AbortController();

@@ -1,0 +1,10 @@
+import type { Controllers } from "../context.ts";
+import { deploymentController } from "./deployment.ts";
+import { replicaSetController, replicationController } from "./replica-set.ts";
+
+/** ReplicaSets and what is built on them and beside them. */
+export const workloadControllers: readonly Controllers[] = [
+  deploymentController,
+  replicaSetController,
+  replicationController,
+];
