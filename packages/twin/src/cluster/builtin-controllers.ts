@@ -1,6 +1,11 @@
+import { batchControllers } from "../controllers/batch/batch-controllers.ts";
 import { clusterControllers } from "../controllers/cluster/cluster-controllers.ts";
 import type { Controllers } from "../controllers/context.ts";
 import { workloadControllers } from "../controllers/workloads/workload-controllers.ts";
 
 /** What kube-controller-manager runs by default, as far as this cluster has it. */
-export const builtinControllers: readonly Controllers[] = [...clusterControllers, ...workloadControllers];
+export const builtinControllers: readonly Controllers[] = [
+  ...clusterControllers,
+  ...workloadControllers,
+  ...batchControllers,
+];
