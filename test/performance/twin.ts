@@ -50,7 +50,12 @@ const created = await phase("create", nodes, pods);
 const day = await phase("day", nodes, pods, hours, churn);
 
 const small = [String(Math.max(1, Math.round(Number(nodes) / 50))), String(Math.round(Number(pods) / 50))];
-const problem = values.peer ? await findBinaries().then(() => undefined, (error: Error) => error.message) : "--no-peer";
+const problem = values.peer
+  ? await findBinaries().then(
+      () => undefined,
+      (error: Error) => error.message,
+    )
+  : "--no-peer";
 let peer: object = { skipped: problem };
 if (problem === undefined) {
   const [own, real] = [await phase("create", ...small), await phase("peer", ...small)];

@@ -76,6 +76,7 @@ class QuotaStorm {
     const simulation = await startSimulation({
       seed,
       pools: [{ name: "node", count: 3, cpu: "16" }],
+      nodes: { heartbeats: "derived" },
       callWebhook: (address, body, call) => this.#callWebhook(simulation, address.url ?? "", body, call),
     });
     try {

@@ -2,7 +2,6 @@ import { timeText } from "@fleetwright/kube";
 import type { Container, ContainerState, ContainerStatus, Pod } from "@fleetwright/kube";
 import type { LifeWishes } from "./annotations.ts";
 
-
 /** What a group of containers looks like now. */
 interface Progress {
   readonly phase: "Pending" | "Running" | "Succeeded" | "Failed";

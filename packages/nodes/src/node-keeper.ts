@@ -21,6 +21,8 @@ export interface NodeKeeperOptions {
   readonly renewalsPerSecond: number;
   readonly maxRenewalIntervalMs: number;
   readonly statusIntervalMs: number;
+  /** Healthy nodes write nothing: who wants to know asks {@link NodeKeeper.heartbeatOf}. */
+  readonly derived: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -36,6 +38,8 @@ interface KeptNode {
   renewing: boolean;
   reporting: boolean;
   paused: boolean;
+  /** When it was cut off, in milliseconds. */
+  pausedAt: number;
   nextStatus: number;
 }
 
@@ -87,6 +91,7 @@ export class NodeKeeper {
           renewing: false,
           reporting: false,
           paused: false,
+          pausedAt: 0,
           // Spread over the interval from the start, or all would report at once for ever.
           nextStatus: clock.now() + statusIntervalMs * (0.5 + random.next() / 2),
         };
@@ -94,7 +99,7 @@ export class NodeKeeper {
         this.#kept.set(node.name, node);
       }
     // From here on: the first registered ones must not wait for the last one's lease.
-    this.#keepLeases();
+    if (!this.#options.derived) this.#keepLeases();
     const failed: unknown[] = [];
     for (const node of this.#order)
       this.#registrations.add(() => this.#register(node).catch((error: unknown) => void failed.push(error)));
@@ -112,8 +117,16 @@ export class NodeKeeper {
     const node = this.#kept.get(name);
     if (node === undefined) return;
     node.paused = paused;
+    if (paused) node.pausedAt = this.#options.clock.now();
     const current = this.#options.informer.get({ name });
     if (!paused && current) this.#see(current);
+  }
+
+  /** When a node was last alive, in milliseconds: now, for a healthy one. `undefined`: not ours, or it writes its heartbeats. */
+  heartbeatOf(name: string): number | undefined {
+    const node = this.#options.derived ? this.#kept.get(name) : undefined;
+    if (node === undefined) return undefined;
+    return node.paused ? node.pausedAt : this.#options.clock.now();
   }
 
   async stop(): Promise<void> {

@@ -1,7 +1,6 @@
 import { timeText } from "@fleetwright/kube";
 import { microTime, type Lease, type Node, type NodeCondition, type NodeStatus, type Taint } from "@fleetwright/kube";
 
-
 /** Nodes that are alike. */
 export interface NodePool {
   /** Nodes are called `<name>-0`, `<name>-1`, … */

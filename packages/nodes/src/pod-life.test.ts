@@ -7,7 +7,6 @@ import { restartDelayMs } from "./container-life.ts";
 import { covers, isFinished, nextStep } from "./pod-life.ts";
 import type { PodStep } from "./pod-life.ts";
 
-
 const start = Date.UTC(2030, 0, 1);
 const place = { hostIP: "10.128.0.1", podIP: "10.0.0.7" };
 const main: Container = { name: "main", image: "job:1" };

@@ -3,7 +3,6 @@ import type { Pod, PodCondition, PodStatus } from "@fleetwright/kube";
 import type { LifeWishes } from "./annotations.ts";
 import { containerStatuses, initProgress, mainProgress } from "./container-life.ts";
 
-
 /** Where a pod runs. */
 export interface PodPlace {
   readonly hostIP: string;

@@ -27,6 +27,13 @@ export interface SimulatedNodesOptions {
   readonly maxRenewalIntervalMs?: number;
   /** How often a node reports its unchanged status, in milliseconds. @default 300_000, the kubelet's */
   readonly statusIntervalMs?: number;
+  /**
+   * `derived`: a healthy node writes its lease once and then nothing; whoever watches over nodes asks {@link SimulatedNodes.heartbeatOf}.
+   * @default "written"
+   */
+  readonly heartbeats?: "written" | "derived";
+  /** Whether kubelets say what they do with pods, as Events. @default for up to a thousand nodes */
+  readonly events?: boolean;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly logger?: Logger;
@@ -34,6 +41,11 @@ export interface SimulatedNodesOptions {
 
 export interface SimulatedNodes {
   readonly names: readonly string[];
+  /**
+   * When a node was last alive, in milliseconds: now, for a healthy one, and when it was cut off, for one that is not. `undefined` for
+   * unknown nodes, and with written heartbeats.
+   */
+  heartbeatOf(name: string): number | undefined;
   /** Cuts a node off: no heartbeats, its pods stand still. The node controller finds it after about 50 s. */
   pause(name: string): void;
   resume(name: string): void;
@@ -75,6 +87,7 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
     renewalsPerSecond: options.renewalsPerSecond ?? 100,
     maxRenewalIntervalMs: options.maxRenewalIntervalMs ?? 35_000,
     statusIntervalMs: options.statusIntervalMs ?? 300_000,
+    derived: options.heartbeats === "derived",
     clock,
     random,
     logger,
@@ -106,6 +119,7 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
     get names() {
       return keeper.names;
     },
+    heartbeatOf: (name) => keeper.heartbeatOf(name),
     pause: (name) => keeper.setPaused(name, true),
     resume(name) {
       keeper.setPaused(name, false);

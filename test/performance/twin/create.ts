@@ -9,7 +9,7 @@ const size = { nodes, pods };
 const seconds = stopwatch(systemClock);
 const cluster = await startCluster({
   pools: poolsOf(size) ?? [],
-  nodes: { heartbeats: "derived", events: false },
+  nodes: { heartbeats: "derived" },
   logger: createLogger({ level: "warn" }),
 });
 const nodesReady = seconds();

@@ -8,7 +8,7 @@ const size = { nodes, pods };
 const simulation = await startSimulation({
   seed: 1,
   pools: poolsOf(size) ?? [],
-  nodes: { heartbeats: "derived", events: false },
+  nodes: { heartbeats: "derived" },
 });
 const { cluster, clock } = simulation;
 const random = seededRandom(2);
@@ -22,7 +22,8 @@ const stepMs = 60_000;
 const informer = cluster.cache.informer(Pods);
 let churned = 0;
 for (let minute = 0; minute < hours * 60; minute++) {
-  const due = Math.floor(((minute + 1) * perHour * stepMs) / 3_600_000) - Math.floor((minute * perHour * stepMs) / 3_600_000);
+  const due =
+    Math.floor(((minute + 1) * perHour * stepMs) / 3_600_000) - Math.floor((minute * perHour * stepMs) / 3_600_000);
   const all = informer.list();
   const victims = Array.from({ length: due }, () => all[Math.floor(random.next() * all.length)]);
   await Promise.all(victims.map((pod) => pod && cluster.client.delete(Pods, keyOf(pod)).catch(() => {})));

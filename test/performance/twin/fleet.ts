@@ -10,7 +10,13 @@ const namespaces = 50;
 
 /** The nodes: eight GPUs each, as many as there are pods for and some more. */
 export const poolsOf = ({ nodes }: FleetSize): ClusterOptions["pools"] => [
-  { name: "gpu", count: nodes, cpu: "192", memory: "2Ti", gpu: { product: "NVIDIA-H200", count: 8, memoryMiB: 143_771 } },
+  {
+    name: "gpu",
+    count: nodes,
+    cpu: "192",
+    memory: "2Ti",
+    gpu: { product: "NVIDIA-H200", count: 8, memoryMiB: 143_771 },
+  },
 ];
 
 /** Deployments of equal size in fifty namespaces. */

@@ -16,9 +16,9 @@ export interface ClusterOptions extends TwinOptions {
   /** What the nodes' simulation is told beside that. */
   readonly nodes?: Pick<
     SimulatedNodesOptions,
-    "jobRunForMs" | "concurrency" | "renewalsPerSecond" | "maxRenewalIntervalMs"
+    "jobRunForMs" | "concurrency" | "heartbeats" | "renewalsPerSecond" | "maxRenewalIntervalMs"
   >;
-  /** Whether the scheduler and the nodes say what they do with each pod, as Events. @default true */
+  /** Whether the scheduler and the nodes say what they do with each pod, as Events. @default with up to a thousand nodes */
   readonly podEvents?: boolean;
   /** What `kube-root-ca.crt` says. @default the server's own authority */
   readonly rootCertificate?: string;
@@ -35,6 +35,7 @@ export interface Cluster extends Twin {
   readonly client: Client;
 }
 
+const nodeCount = (pools: readonly NodePool[]): number => pools.reduce((sum, { count }) => sum + count, 0);
 const version = "v1.36.3";
 const scheduler: UserInfo = { username: "system:kube-scheduler", groups: ["system:authenticated"] };
 /** One identity for all kubelets: the node authorizer of thousands would ask for each what this one may anyway. */
@@ -57,12 +58,19 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const { wrapTransport = (transport) => transport } = options;
   const transportOf = (user?: UserInfo): Transport => wrapTransport(server.transport(user), user);
   const connect = (user: UserInfo | undefined, agent: string): Client =>
-    createClient({ transport: transportOf(user), clock, logger, userAgent: `${agent}/${version} (linux/amd64)` });
+    createClient({
+      transport: transportOf(user),
+      clock,
+      logger,
+      onWarning() {},
+      userAgent: `${agent}/${version} (linux/amd64)`,
+    });
   const client = connect(undefined, "fleetwright");
   const cache = createCache({ client, clock, random, logger, transform: shareEqualParts() });
   const context: ControllerContext = createControllerContext({
     transport: transportOf,
     cache,
+    heartbeatOf: (name) => late.nodes?.heartbeatOf(name),
     caCertificate: options.rootCertificate ?? server.caCertificate,
     clock,
     random,
@@ -76,7 +84,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       clock,
       random,
       logger,
-      events: options.podEvents !== false,
+      events: options.podEvents ?? nodeCount(pools) <= 1_000,
     }),
   ];
 
@@ -99,6 +107,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     for (const part of parts) running.push(part.start(stopParts.signal));
     const nodes = await startNodes({
       ...options.nodes,
+      events: options.podEvents ?? nodeCount(pools) <= 1_000,
       client: connect(kubelets, "kubelet"),
       cache,
       pools,

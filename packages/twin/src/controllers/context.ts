@@ -59,6 +59,8 @@ export function createControllerContext(options: {
         transport: transport(serviceAccount(name)),
         clock,
         logger,
+        // Controllers know what is deprecated: they serve it.
+        onWarning() {},
         userAgent: `kube-controller-manager/${version} (linux/amd64) kubernetes/system:serviceaccount:kube-system:${name}`,
       });
     clients.set(name, made);

@@ -1,7 +1,19 @@
-import { createController, CronJobs, isAlreadyExists, isNotFound, Jobs, keyOf, ownerReferenceTo, timeText, toController, watch } from "@fleetwright/kube";
+import {
+  createController,
+  CronJobs,
+  isAlreadyExists,
+  isNotFound,
+  Jobs,
+  keyOf,
+  ownerReferenceTo,
+  timeText,
+  toController,
+  watch,
+} from "@fleetwright/kube";
 import type { CronJob, CronJobStatus, Job, ObjectReference } from "@fleetwright/kube";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { byController, controlledBy, controllerIndex } from "../pods/controlled.ts";
+import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import { parseCronSchedule } from "./cron-schedule.ts";
 
@@ -16,7 +28,9 @@ const lateMs = 100;
 export const cronJobController: Controllers = (context) => [start(context)];
 
 const endOf = (job: Job): "Complete" | "Failed" | undefined => {
-  const condition = job.status?.conditions?.find(({ type, status }) => (type === "Complete" || type === "Failed") && status === "True");
+  const condition = job.status?.conditions?.find(
+    ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",
+  );
   return condition?.type as "Complete" | "Failed" | undefined;
 };
 
@@ -26,14 +40,19 @@ function start(context: ControllerContext): Part {
   const jobs = cache.informer(Jobs, { indexes: { [controllerIndex]: byController } });
   const client = context.clientOf(name);
   const events = context.eventsOf(name);
-  const say = (about: CronJob, type: "Normal" | "Warning", reason: string, message: string): void => events.event({ about, type, reason, message });
+  const say = (about: CronJob, type: "Normal" | "Warning", reason: string, message: string): void =>
+    events.event({ about, type, reason, message });
 
-  async function reconcile(key: { readonly namespace?: string; readonly name: string }): Promise<{ requeueAfterMs?: number }> {
+  async function reconcile(key: {
+    readonly namespace?: string;
+    readonly name: string;
+  }): Promise<{ requeueAfterMs?: number }> {
     let cronJob = cronJobs.get(key);
     if (cronJob === undefined || cronJob.metadata.deletionTimestamp !== undefined) return {};
     const own = controlledBy(jobs, cronJob);
     const write = async (status: CronJobStatus): Promise<void> => {
-      if (cronJob !== undefined && !sameValue(status, cronJob.status ?? {})) cronJob = await client.updateStatus(CronJobs, { ...cronJob, status });
+      if (cronJob !== undefined && !sameValue(status, cronJob.status ?? {}))
+        cronJob = await client.updateStatus(CronJobs, { ...cronJob, status });
     };
     await write(activeStatus(cronJob, own));
     await trim(cronJob, own);
@@ -55,7 +74,12 @@ function start(context: ControllerContext): Part {
     if (cronJob.status?.lastScheduleTime === timeText(due)) return wait();
     const active = cronJob.status?.active ?? [];
     if (cronJob.spec.concurrencyPolicy === "Forbid" && active.length > 0) {
-      say(cronJob, "Normal", "JobAlreadyActive", "Not starting job because prior execution is running and concurrency policy is Forbid");
+      say(
+        cronJob,
+        "Normal",
+        "JobAlreadyActive",
+        "Not starting job because prior execution is running and concurrency policy is Forbid",
+      );
       return wait();
     }
     if (cronJob.spec.concurrencyPolicy === "Replace") {
@@ -68,7 +92,12 @@ function start(context: ControllerContext): Part {
       created = await client.create(Jobs, job);
     } catch (error) {
       if (isAlreadyExists(error)) return wait();
-      say(cronJob, "Warning", "FailedCreate", `Error creating job: ${error instanceof Error ? error.message : String(error)}`);
+      say(
+        cronJob,
+        "Warning",
+        "FailedCreate",
+        `Error creating job: ${error instanceof Error ? error.message : String(error)}`,
+      );
       throw error;
     }
     say(cronJob, "Normal", "SuccessfulCreate", `Created job ${created.metadata.name}`);
@@ -86,7 +115,12 @@ function start(context: ControllerContext): Part {
       const end = endOf(job);
       if (!known.has(uid)) {
         if (end === undefined) {
-          say(cronJob, "Warning", "UnexpectedJob", `Saw a job that the controller did not create or forgot: ${jobName}`);
+          say(
+            cronJob,
+            "Warning",
+            "UnexpectedJob",
+            `Saw a job that the controller did not create or forgot: ${jobName}`,
+          );
           known.set(uid, referenceTo(job));
         }
         continue;
@@ -95,23 +129,43 @@ function start(context: ControllerContext): Part {
       known.delete(uid);
       say(cronJob, "Normal", "SawCompletedJob", `Saw completed job: ${jobName}, condition: ${end}`);
       const { completionTime } = job.status ?? {};
-      if (end === "Complete" && completionTime !== undefined && (lastSuccessfulTime === undefined || completionTime > lastSuccessfulTime)) lastSuccessfulTime = completionTime;
+      if (
+        end === "Complete" &&
+        completionTime !== undefined &&
+        (lastSuccessfulTime === undefined || completionTime > lastSuccessfulTime)
+      )
+        lastSuccessfulTime = completionTime;
     }
     for (const [uid, { name: jobName }] of known) {
-      if (own.some(({ metadata }) => metadata.uid === uid) || jobs.get({ namespace: cronJob.metadata.namespace ?? "", name: jobName ?? "" }) !== undefined) continue;
+      if (
+        own.some(({ metadata }) => metadata.uid === uid) ||
+        jobs.get({ namespace: cronJob.metadata.namespace ?? "", name: jobName ?? "" }) !== undefined
+      )
+        continue;
       // Just created, and not yet in the cache.
-      if (cronJob.status?.lastScheduleTime !== undefined && clock.now() - Date.parse(cronJob.status.lastScheduleTime) < 2_000) continue;
+      if (
+        cronJob.status?.lastScheduleTime !== undefined &&
+        clock.now() - Date.parse(cronJob.status.lastScheduleTime) < 2_000
+      )
+        continue;
       known.delete(uid);
       say(cronJob, "Normal", "MissingJob", `Active job went missing: ${jobName}`);
     }
     const { active: _active, ...rest } = cronJob.status ?? {};
-    return { ...rest, ...(known.size > 0 && { active: [...known.values()] }), ...(lastSuccessfulTime !== undefined && { lastSuccessfulTime }) };
+    return {
+      ...rest,
+      ...(known.size > 0 && { active: [...known.values()] }),
+      ...(lastSuccessfulTime !== undefined && { lastSuccessfulTime }),
+    };
   }
 
   /** The oldest ended Jobs beyond the history that is kept. */
   async function trim(cronJob: CronJob, own: readonly Job[]): Promise<void> {
     const { failedJobsHistoryLimit, successfulJobsHistoryLimit } = cronJob.spec;
-    for (const [end, limit] of [["Complete", successfulJobsHistoryLimit], ["Failed", failedJobsHistoryLimit]] as const) {
+    for (const [end, limit] of [
+      ["Complete", successfulJobsHistoryLimit],
+      ["Failed", failedJobsHistoryLimit],
+    ] as const) {
       if (limit === undefined) continue;
       const ended = own.filter((job) => endOf(job) === end).toSorted(byStart);
       for (const job of ended.slice(0, Math.max(0, ended.length - limit))) await remove(cronJob, keyOf(job));
@@ -130,7 +184,11 @@ function start(context: ControllerContext): Part {
   }
 
   /** The latest start that is due and was not made; `undefined`: none (`mostRecentScheduleTime`). */
-  function dueTime(cronJob: CronJob, times: { next(after: number): number | undefined }, now: number): number | undefined {
+  function dueTime(
+    cronJob: CronJob,
+    times: { next(after: number): number | undefined },
+    now: number,
+  ): number | undefined {
     const { startingDeadlineSeconds } = cronJob.spec;
     let from = Date.parse(cronJob.status?.lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? "");
     if (startingDeadlineSeconds !== undefined) from = Math.max(from, now - startingDeadlineSeconds * 1000);
@@ -144,13 +202,23 @@ function start(context: ControllerContext): Part {
         const step = Math.max(60_000, (at - from) / missed);
         for (let back = 2 * step; ; back *= 2) {
           let found: number | undefined;
-          for (let near = times.next(Math.max(from, now - back)); near !== undefined && near <= now; near = times.next(near)) found = near;
+          for (
+            let near = times.next(Math.max(from, now - back));
+            near !== undefined && near <= now;
+            near = times.next(near)
+          )
+            found = near;
           if (found !== undefined || now - back <= from) {
             latest = found ?? latest;
             break;
           }
         }
-        say(cronJob, "Warning", "TooManyMissedTimes", "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew");
+        say(
+          cronJob,
+          "Warning",
+          "TooManyMissedTimes",
+          "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew",
+        );
         break;
       }
     }
@@ -159,7 +227,7 @@ function start(context: ControllerContext): Part {
 
   return createController({
     name: "cronjob",
-    reconciler: { reconcile },
+    reconciler: retryConflicts(reconcile),
     sources: [watch(cronJobs), watch(jobs, { map: toController(CronJobs) })],
     concurrency: 5,
     clock,
@@ -197,7 +265,9 @@ function jobOf(cronJob: CronJob, due: number): Job {
 /** RFC 3339 in the schedule's zone. */
 function scheduledText(due: number, timeZone: string | undefined): string {
   if (timeZone === undefined) return timeText(due);
-  const text = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" }).format(due).replace(" ", "T");
+  const text = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" })
+    .format(due)
+    .replace(" ", "T");
   const offset = (Date.parse(`${text}Z`) - Math.floor(due / 1000) * 1000) / 60_000;
   if (offset === 0) return `${text}Z`;
   const two = (value: number): string => String(Math.floor(Math.abs(value))).padStart(2, "0");

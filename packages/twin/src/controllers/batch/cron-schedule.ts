@@ -64,7 +64,14 @@ export function parseCronSchedule(schedule: string, timeZone?: string): CronSche
   if (every !== undefined) return everySchedule(every);
   const [minutes, hours, days, months, weekdays] = (macros[text] ?? text).split(/\s+/).map(parseField);
   const offset = offsetOf(timeZone ?? zoneInText ?? "UTC");
-  if (minutes === undefined || hours === undefined || days === undefined || months === undefined || weekdays === undefined) return { next: () => undefined };
+  if (
+    minutes === undefined ||
+    hours === undefined ||
+    days === undefined ||
+    months === undefined ||
+    weekdays === undefined
+  )
+    return { next: () => undefined };
   // With both restricted, either is enough.
   const dayMatches = (date: Date): boolean => {
     const [byDate, byWeekday] = [days.values.has(date.getUTCDate()), weekdays.values.has(date.getUTCDay())];
@@ -77,7 +84,8 @@ export function parseCronSchedule(schedule: string, timeZone?: string): CronSche
       const end = local + yearsAhead * 366 * dayMs;
       while (local < end) {
         const date = new Date(local);
-        if (!months.values.has(date.getUTCMonth() + 1)) local = Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
+        if (!months.values.has(date.getUTCMonth() + 1))
+          local = Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
         else if (!dayMatches(date)) local = (Math.floor(local / dayMs) + 1) * dayMs;
         else if (!hours.values.has(date.getUTCHours())) local = (Math.floor(local / 3_600_000) + 1) * 3_600_000;
         else if (!minutes.values.has(date.getUTCMinutes())) local += minuteMs;
@@ -95,7 +103,8 @@ export function parseCronSchedule(schedule: string, timeZone?: string): CronSche
 function everySchedule(text: string): CronSchedule {
   const units: Readonly<Record<string, number>> = { h: 3_600_000, m: minuteMs, s: 1_000 };
   let delay = 0;
-  for (const [, amount, unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(h|m|s)/g)) delay += Number(amount) * (units[unit] ?? 0);
+  for (const [, amount, unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(h|m|s)/g))
+    delay += Number(amount) * (units[unit] ?? 0);
   const whole = Math.max(1_000, Math.floor(delay / 1_000) * 1_000);
   return { next: (after) => Math.floor(after / 1_000) * 1_000 + whole };
 }

@@ -14,7 +14,7 @@ export function parseIndexes(text: string | undefined, below = Number.MAX_SAFE_I
 export function formatIndexes(indexes: ReadonlySet<number>): string {
   const sorted = [...indexes].toSorted((left, right) => left - right);
   const parts: string[] = [];
-  for (let at = 0; at < sorted.length; ) {
+  for (let at = 0; at < sorted.length;) {
     let end = at;
     while (end + 1 < sorted.length && sorted[end + 1] === (sorted[end] ?? 0) + 1) end++;
     const [first, last] = [sorted[at] ?? 0, sorted[end] ?? 0];

@@ -13,7 +13,8 @@ export const isIndexed = ({ spec }: Job): boolean => spec?.completionMode === "I
 export const isTracked = (pod: Pod): boolean => pod.metadata.finalizers?.includes(trackingFinalizer) === true;
 
 /** Pods are replaced once they have failed, not as soon as they are going. */
-export const replacesOnlyFailed = ({ spec }: Job): boolean => spec?.podReplacementPolicy === "Failed" || spec?.podFailurePolicy !== undefined;
+export const replacesOnlyFailed = ({ spec }: Job): boolean =>
+  spec?.podReplacementPolicy === "Failed" || spec?.podFailurePolicy !== undefined;
 
 export const isSucceeded = (pod: Pod): boolean => pod.status?.phase === "Succeeded";
 
@@ -30,10 +31,13 @@ export function indexOf(pod: Pod): number | undefined {
 const countOf = (pod: Pod, annotation: string): number => Number(pod.metadata.annotations?.[annotation] ?? 0) || 0;
 
 /** How often an index had failed when this pod of it was made, and with it, if it failed. */
-export const failuresWith = (pod: Pod, counts: boolean): number => countOf(pod, failureCountAnnotation) + (counts ? 1 : 0);
+export const failuresWith = (pod: Pod, counts: boolean): number =>
+  countOf(pod, failureCountAnnotation) + (counts ? 1 : 0);
 
 /** What the next pod of an index is told about the failed ones before it. */
-export function failureMarks(failed: readonly { readonly pod: Pod; readonly ignored: boolean }[]): Readonly<Record<string, string>> {
+export function failureMarks(
+  failed: readonly { readonly pod: Pod; readonly ignored: boolean }[],
+): Readonly<Record<string, string>> {
   let [count, ignored] = [0, 0];
   for (const each of failed) {
     count = Math.max(count, failuresWith(each.pod, !each.ignored));
@@ -48,7 +52,9 @@ const indexVariable: EnvVar = {
 };
 
 const withIndex = (container: Container): Container =>
-  container.env?.some(({ name }) => name === indexVariable.name) === true ? container : { ...container, env: [...(container.env ?? []), indexVariable] };
+  container.env?.some(({ name }) => name === indexVariable.name) === true
+    ? container
+    : { ...container, env: [...(container.env ?? []), indexVariable] };
 
 /** A new pod, of an index where the Job has them. */
 export function jobPod(job: Job, index: number | undefined, marks: Readonly<Record<string, string>> = {}): Pod {

@@ -38,7 +38,8 @@ function matched({ onExitCodes, onPodConditions }: PodFailurePolicyRule, pod: Po
       if (exitCode === undefined || exitCode === 0) continue;
       if (onExitCodes.containerName && onExitCodes.containerName !== status.name) continue;
       const isListed = onExitCodes.values.includes(exitCode);
-      if (isListed === (onExitCodes.operator === "In")) return `Container ${status.name} for pod ${namespace}/${name} failed with exit code ${exitCode}`;
+      if (isListed === (onExitCodes.operator === "In"))
+        return `Container ${status.name} for pod ${namespace}/${name} failed with exit code ${exitCode}`;
     }
     return undefined;
   }
@@ -55,7 +56,8 @@ export function successReached(job: Job, completed: ReadonlySet<number>): string
   for (const [index, { succeededIndexes, succeededCount }] of (job.spec?.successPolicy?.rules ?? []).entries()) {
     const wanted = succeededIndexes === undefined ? undefined : parseIndexes(succeededIndexes, job.spec?.completions);
     const matching = wanted === undefined ? completed.size : [...wanted].filter((each) => completed.has(each)).length;
-    if (matching >= (succeededCount ?? wanted?.size ?? Number.POSITIVE_INFINITY)) return `Matched rules at index ${index}`;
+    if (matching >= (succeededCount ?? wanted?.size ?? Number.POSITIVE_INFINITY))
+      return `Matched rules at index ${index}`;
   }
   return undefined;
 }

@@ -1,4 +1,14 @@
-import { createController, isNotFound, Jobs, keyOf, keyString, Pods, timeText, toController, watch } from "@fleetwright/kube";
+import {
+  createController,
+  isNotFound,
+  Jobs,
+  keyOf,
+  keyString,
+  Pods,
+  timeText,
+  toController,
+  watch,
+} from "@fleetwright/kube";
 import type { Job, JobCondition, JobStatus, Pod } from "@fleetwright/kube";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { claim } from "../pods/claim.ts";
@@ -6,6 +16,7 @@ import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, Written
 import { byDeletionRank } from "../pods/deletion-rank.ts";
 import { isActive, isFinished, isReady, isTerminating } from "../pods/pod-state.ts";
 import { PodWriter, slowStart } from "../pods/pod-writer.ts";
+import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import { orphanRequests } from "../workloads/orphans.ts";
 import { formatIndexes, parseIndexes } from "./indexes.ts";
@@ -41,7 +52,10 @@ interface Verdict {
   readonly message: string;
 }
 
-const isOver = (job: Job): boolean => job.status?.conditions?.some(({ type, status }) => (type === "Complete" || type === "Failed") && status === "True") === true;
+const isOver = (job: Job): boolean =>
+  job.status?.conditions?.some(
+    ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",
+  ) === true;
 const holds = (status: JobStatus | undefined, wanted: string): JobCondition | undefined =>
   status?.conditions?.find(({ type, status: value }) => type === wanted && value === "True");
 
@@ -55,7 +69,10 @@ function start(context: ControllerContext): Part {
   const written = new WrittenVersions(pods);
   const writtenOwn = new WrittenVersions(jobs);
 
-  async function reconcile(key: { readonly namespace?: string; readonly name: string }): Promise<{ requeueAfterMs?: number }> {
+  async function reconcile(key: {
+    readonly namespace?: string;
+    readonly name: string;
+  }): Promise<{ requeueAfterMs?: number }> {
     const id = keyString(key);
     const job = jobs.get(key);
     if (job === undefined) {
@@ -75,7 +92,10 @@ function start(context: ControllerContext): Part {
       onWrite: (answer) => written.note(id, answer),
     });
     if (isOver(job)) {
-      await untrack(id, owned.filter((pod) => isTracked(pod) && (isFinished(pod) || isTerminating(pod))));
+      await untrack(
+        id,
+        owned.filter((pod) => isTracked(pod) && (isFinished(pod) || isTerminating(pod))),
+      );
       return {};
     }
     return new Sync(job, id, owned).run();
@@ -138,13 +158,24 @@ function start(context: ControllerContext): Part {
       if (isIndexed(job)) for (const pod of newSucceeded) addIndex(completed, pod, spec?.completions);
       const failedIndexes = this.#failedIndexes(verdicts);
       const active = this.#owned.filter(isActive);
-      const verdict = this.#verdict({ status, verdicts, succeeded: isIndexed(job) ? completed.size : succeeded, failed, completed, failedIndexes, active, startTime });
+      const verdict = this.#verdict({
+        status,
+        verdicts,
+        succeeded: isIndexed(job) ? completed.size : succeeded,
+        failed,
+        completed,
+        failedIndexes,
+        active,
+        startTime,
+      });
 
       let failure: unknown;
       let created = 0;
       if (verdict !== undefined) failure = await this.#delete(active);
       else if (!isGoing) {
-        ({ failure, created } = suspended ? { failure: await this.#delete(active), created: 0 } : await this.#manage({ active, succeeded, completed, failedIndexes, newFailed, verdicts }));
+        ({ failure, created } = suspended
+          ? { failure: await this.#delete(active), created: 0 }
+          : await this.#manage({ active, succeeded, completed, failedIndexes, newFailed, verdicts }));
       }
       const left = active.filter((pod) => !this.#deleted.has(pod));
       const next: JobStatus = {
@@ -152,9 +183,16 @@ function start(context: ControllerContext): Part {
         ...(startTime === undefined ? {} : { startTime }),
         active: left.length + created,
         ready: left.filter(isReady).length,
-        terminating: this.#owned.filter((pod) => (isTerminating(pod) || this.#deleted.has(pod)) && !isFinished(pod)).length,
+        terminating: this.#owned.filter((pod) => (isTerminating(pod) || this.#deleted.has(pod)) && !isFinished(pod))
+          .length,
       };
-      await this.#track(this.#withSuspension(next, suspended && verdict === undefined, now), verdict, { newSucceeded, newFailed, countedFailed, completed, failedIndexes });
+      await this.#track(this.#withSuspension(next, suspended && verdict === undefined, now), verdict, {
+        newSucceeded,
+        newFailed,
+        countedFailed,
+        completed,
+        failedIndexes,
+      });
       if (failure !== undefined) throw failure;
       return this.#requeueMs === undefined ? {} : { requeueAfterMs: this.#requeueMs };
     }
@@ -197,12 +235,16 @@ function start(context: ControllerContext): Part {
         if (spec?.maxFailedIndexes !== undefined && failedIndexes.size > spec.maxFailedIndexes) {
           return fails("MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes");
         }
-        if (failedIndexes.size > 0 && completed.size + failedIndexes.size >= (spec?.completions ?? 0)) return fails("FailedIndexes", "Job has failed indexes");
+        if (failedIndexes.size > 0 && completed.size + failedIndexes.size >= (spec?.completions ?? 0))
+          return fails("FailedIndexes", "Job has failed indexes");
       }
       const succeeds = (reason: string, message: string): Verdict => ({ type: "SuccessCriteriaMet", reason, message });
       const rule = isIndexed(this.#job) ? successReached(this.#job, completed) : undefined;
       if (rule !== undefined) return succeeds("SuccessPolicy", rule);
-      const isComplete = spec?.completions === undefined ? succeeded > 0 && active.length === 0 : succeeded >= spec.completions && (isIndexed(this.#job) || active.length === 0);
+      const isComplete =
+        spec?.completions === undefined
+          ? succeeded > 0 && active.length === 0
+          : succeeded >= spec.completions && (isIndexed(this.#job) || active.length === 0);
       return isComplete ? succeeds("CompletionsReached", "Reached expected number of succeeded pods") : undefined;
     }
 
@@ -211,7 +253,8 @@ function start(context: ControllerContext): Part {
       if (limit === undefined || !isIndexed(this.#job)) return undefined;
       const failed = new Set(parseIndexes(this.#job.status?.failedIndexes, this.#job.spec?.completions));
       for (const [pod, verdict] of verdicts) {
-        if (verdict.failsIndex || failuresWith(pod, verdict.counts) > limit) addIndex(failed, pod, this.#job.spec?.completions);
+        if (verdict.failsIndex || failuresWith(pod, verdict.counts) > limit)
+          addIndex(failed, pod, this.#job.spec?.completions);
       }
       return failed;
     }
@@ -241,19 +284,27 @@ function start(context: ControllerContext): Part {
       const indexed = isIndexed(this.#job);
       const succeeded = indexed ? completed.size : state.succeeded;
       const settled = succeeded + (failedIndexes?.size ?? 0);
-      const wanted = completions === undefined ? (succeeded > 0 ? active.length : parallelism) : Math.max(0, Math.min(parallelism, completions - settled));
+      const wanted =
+        completions === undefined
+          ? succeeded > 0
+            ? active.length
+            : parallelism
+          : Math.max(0, Math.min(parallelism, completions - settled));
       if (active.length > wanted) {
         const surplus = byDeletionRank(active, new Map(), clock.now()).slice(0, active.length - wanted);
         return { failure: await this.#delete(surplus), created: 0 };
       }
-      const going = replacesOnlyFailed(this.#job) ? this.#owned.filter((pod) => isTerminating(pod) && !isFinished(pod)) : [];
+      const going = replacesOnlyFailed(this.#job)
+        ? this.#owned.filter((pod) => isTerminating(pod) && !isFinished(pod))
+        : [];
       let missing = wanted - active.length - going.length;
       if (indexed) {
         // Pods of indexes that nobody asks for (twice) go.
         const seen = new Set<number>();
         const useless = active.filter((pod) => {
           const index = indexOf(pod);
-          if (index === undefined || index >= (completions ?? 0) || completed.has(index) || seen.has(index)) return true;
+          if (index === undefined || index >= (completions ?? 0) || completed.has(index) || seen.has(index))
+            return true;
           seen.add(index);
           return false;
         });
@@ -272,7 +323,8 @@ function start(context: ControllerContext): Part {
           if (limited && this.#backsOff(failures.map(({ pod }) => pod))) continue;
           made.push(jobPod(this.#job, index, limited ? failureMarks(failures) : {}));
         }
-        if (failedIndexes === undefined && this.#backsOff(this.#recentFailures())) return { failure: undefined, created: 0 };
+        if (failedIndexes === undefined && this.#backsOff(this.#recentFailures()))
+          return { failure: undefined, created: 0 };
       } else {
         if (this.#backsOff(this.#recentFailures())) return { failure: undefined, created: 0 };
         for (let count = 0; count < missing; count++) made.push(jobPod(this.#job, undefined));
@@ -292,7 +344,9 @@ function start(context: ControllerContext): Part {
 
     /** Failed pods since the last that succeeded, the newest last. */
     #recentFailures(): readonly Pod[] {
-      const ended = this.#owned.filter((pod) => isSucceeded(pod) || isFailed(this.#job, pod)).toSorted((left, right) => finishTime(left) - finishTime(right));
+      const ended = this.#owned
+        .filter((pod) => isSucceeded(pod) || isFailed(this.#job, pod))
+        .toSorted((left, right) => finishTime(left) - finishTime(right));
       return ended.slice(ended.findLastIndex(isSucceeded) + 1);
     }
 
@@ -311,10 +365,15 @@ function start(context: ControllerContext): Part {
       const before = status.conditions?.find(({ type }) => type === "Suspended");
       if (suspended === (before?.status === "True")) return status;
       if (!suspended && before === undefined) return status;
-      const [reason, message] = suspended ? (["JobSuspended", "Job suspended"] as const) : (["JobResumed", "Job resumed"] as const);
+      const [reason, message] = suspended
+        ? (["JobSuspended", "Job suspended"] as const)
+        : (["JobResumed", "Job resumed"] as const);
       events.event({ about: this.#job, type: "Normal", reason: suspended ? "Suspended" : "Resumed", message });
       const condition = newCondition("Suspended", suspended ? "True" : "False", reason, message, now);
-      const conditions = before === undefined ? [...(status.conditions ?? []), condition] : (status.conditions ?? []).map((each) => (each === before ? condition : each));
+      const conditions =
+        before === undefined
+          ? [...(status.conditions ?? []), condition]
+          : (status.conditions ?? []).map((each) => (each === before ? condition : each));
       return { ...status, conditions, ...(suspended ? {} : { startTime: timeText(now) }) };
     }
 
@@ -355,9 +414,21 @@ function start(context: ControllerContext): Part {
         },
       };
       if (verdict !== undefined && holds(next, verdict.type) === undefined) {
-        next = { ...next, conditions: [...(next.conditions ?? []), newCondition(verdict.type, "True", verdict.reason, verdict.message, now)] };
+        next = {
+          ...next,
+          conditions: [
+            ...(next.conditions ?? []),
+            newCondition(verdict.type, "True", verdict.reason, verdict.message, now),
+          ],
+        };
       }
-      const ended = this.#owned.filter((pod) => isTracked(pod) && (isSucceeded(pod) || isFailed(this.#job, pod) || (verdict !== undefined && isTerminating(pod) && !replacesOnlyFailed(this.#job))));
+      const ended = this.#owned.filter(
+        (pod) =>
+          isTracked(pod) &&
+          (isSucceeded(pod) ||
+            isFailed(this.#job, pod) ||
+            (verdict !== undefined && isTerminating(pod) && !replacesOnlyFailed(this.#job))),
+      );
       if (ended.length > 0) {
         if (!sameValue(clean(next), clean(this.#job.status ?? {}))) await this.#write(next);
         const lost = await untrack(this.#id, ended.slice(0, burst));
@@ -390,7 +461,7 @@ function start(context: ControllerContext): Part {
 
   return createController({
     name: "job",
-    reconciler: { reconcile },
+    reconciler: retryConflicts(reconcile),
     sources: [
       watch(jobs),
       watch(pods, { map: toController(Jobs) }),
@@ -407,9 +478,12 @@ function start(context: ControllerContext): Part {
     const free = (pod: Pod): void => {
       if (!isTracked(pod) || !(isTerminating(pod) || isFinished(pod))) return;
       const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
-      const job = owner?.kind === "Job" ? jobs.get({ namespace: pod.metadata.namespace ?? "", name: owner.name }) : undefined;
+      const job =
+        owner?.kind === "Job" ? jobs.get({ namespace: pod.metadata.namespace ?? "", name: owner.name }) : undefined;
       if (job !== undefined && job.metadata.uid === owner?.uid) return;
-      void untrack("", [pod]).catch((error: unknown) => logger.warn({ error }, "a pod without its Job could not be freed"));
+      void untrack("", [pod]).catch((error: unknown) =>
+        logger.warn({ error }, "a pod without its Job could not be freed"),
+      );
     };
     return {
       start: () => {
@@ -433,7 +507,8 @@ function restartsExceed(policy: string | undefined, active: readonly Pod[], limi
   if (policy !== "OnFailure") return false;
   let restarts = 0;
   for (const { status } of active) {
-    for (const { restartCount = 0 } of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) restarts += restartCount;
+    for (const { restartCount = 0 } of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])])
+      restarts += restartCount;
   }
   return limit === 0 ? restarts > 0 : restarts >= limit;
 }
@@ -441,8 +516,11 @@ function restartsExceed(policy: string | undefined, active: readonly Pod[], limi
 /** Pods that have lost their finalizer are counted. */
 function settled(status: JobStatus, stillTracked: ReadonlySet<string>): JobStatus {
   const { succeeded = [], failed = [] } = status.uncountedTerminatedPods ?? {};
-  const [waitingSucceeded, waitingFailed] = [succeeded, failed].map((uids) => uids.filter((uid) => stillTracked.has(uid)));
-  const more = (count: number | undefined, all: readonly string[], waiting: readonly string[] = []): number => (count ?? 0) + all.length - waiting.length;
+  const [waitingSucceeded, waitingFailed] = [succeeded, failed].map((uids) =>
+    uids.filter((uid) => stillTracked.has(uid)),
+  );
+  const more = (count: number | undefined, all: readonly string[], waiting: readonly string[] = []): number =>
+    (count ?? 0) + all.length - waiting.length;
   return {
     ...status,
     succeeded: more(status.succeeded, succeeded, waitingSucceeded),

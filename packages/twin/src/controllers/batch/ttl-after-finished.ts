@@ -6,14 +6,17 @@ import type { ControllerContext, Controllers, Part } from "../context.ts";
 export const ttlAfterFinishedController: Controllers = (context) => [start(context)];
 
 function endTime({ status }: Job): number | undefined {
-  const end = status?.conditions?.find(({ type, status: value }) => (type === "Complete" || type === "Failed") && value === "True");
+  const end = status?.conditions?.find(
+    ({ type, status: value }) => (type === "Complete" || type === "Failed") && value === "True",
+  );
   return end?.lastTransitionTime === undefined ? undefined : Date.parse(end.lastTransitionTime);
 }
 
 function start({ cache, clientOf, clock, logger }: ControllerContext): Part {
   const jobs = cache.informer(Jobs);
   const client = clientOf("ttl-after-finished-controller");
-  const isCandidate = (job: Job): boolean => job.spec?.ttlSecondsAfterFinished !== undefined && endTime(job) !== undefined;
+  const isCandidate = (job: Job): boolean =>
+    job.spec?.ttlSecondsAfterFinished !== undefined && endTime(job) !== undefined;
   return createController({
     name: "ttl-after-finished",
     reconciler: {
@@ -36,7 +39,11 @@ function start({ cache, clientOf, clock, logger }: ControllerContext): Part {
         return {};
       },
     },
-    sources: [watch(jobs, { predicates: [{ added: isCandidate, updated: (_, after) => isCandidate(after), deleted: () => false }] })],
+    sources: [
+      watch(jobs, {
+        predicates: [{ added: isCandidate, updated: (_, after) => isCandidate(after), deleted: () => false }],
+      }),
+    ],
     concurrency: 5,
     clock,
     logger,

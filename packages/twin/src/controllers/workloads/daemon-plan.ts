@@ -15,7 +15,8 @@ export function daemonTolerations(spec: PodSpec): readonly Toleration[] {
     { key: "node.kubernetes.io/pid-pressure", operator: "Exists", effect: "NoSchedule" },
     { key: "node.kubernetes.io/unschedulable", operator: "Exists", effect: "NoSchedule" },
   ];
-  if (spec.hostNetwork === true) added.push({ key: "node.kubernetes.io/network-unavailable", operator: "Exists", effect: "NoSchedule" });
+  if (spec.hostNetwork === true)
+    added.push({ key: "node.kubernetes.io/network-unavailable", operator: "Exists", effect: "NoSchedule" });
   const isSame = (left: Toleration, right: Toleration): boolean =>
     left.key === right.key && left.operator === right.operator && left.effect === right.effect;
   const own = (spec.tolerations ?? []).filter((toleration) => !added.some((other) => isSame(other, toleration)));
@@ -33,7 +34,10 @@ export function daemonSpec(spec: PodSpec, nodeName: string): PodSpec {
     tolerations: daemonTolerations(spec),
     affinity: {
       ...spec.affinity,
-      nodeAffinity: { ...spec.affinity?.nodeAffinity, requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } },
+      nodeAffinity: {
+        ...spec.affinity?.nodeAffinity,
+        requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms },
+      },
     },
   };
 }
@@ -41,9 +45,11 @@ export function daemonSpec(spec: PodSpec, nodeName: string): PodSpec {
 /** The node that a daemon's pod is for, bound or not. */
 export function targetNodeOf(pod: Pod): string | undefined {
   if (pod.spec?.nodeName) return pod.spec.nodeName;
-  const terms = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
+  const terms =
+    pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
   for (const { matchFields = [] } of terms) {
-    for (const { key, operator, values = [] } of matchFields) if (key === "metadata.name" && operator === "In" && values.length === 1) return values[0];
+    for (const { key, operator, values = [] } of matchFields)
+      if (key === "metadata.name" && operator === "In" && values.length === 1) return values[0];
   }
   return undefined;
 }
@@ -55,13 +61,18 @@ export function belongsOn({ spec }: DaemonSet, node: Node): { readonly run: bool
   if (pod.nodeName && pod.nodeName !== node.metadata.name) return { run: false, stay: false };
   if (!requiredNodeAffinityMatches(pod, node)) return { run: false, stay: false };
   const tolerations = daemonTolerations(pod);
-  const unwanted = (node.spec?.taints ?? []).filter(({ effect }) => effect !== "PreferNoSchedule").filter((taint) => !isTolerated(taint, tolerations));
+  const unwanted = (node.spec?.taints ?? [])
+    .filter(({ effect }) => effect !== "PreferNoSchedule")
+    .filter((taint) => !isTolerated(taint, tolerations));
   if (unwanted.length === 0) return { run: true, stay: true };
   return { run: false, stay: unwanted.every(({ effect }) => effect !== "NoExecute") };
 }
 
 /** How many pods may be missing and how many there may be twice, of so many nodes. */
-export function rollingBounds({ spec }: DaemonSet, wanted: number): { readonly surge: number; readonly unavailable: number } {
+export function rollingBounds(
+  { spec }: DaemonSet,
+  wanted: number,
+): { readonly surge: number; readonly unavailable: number } {
   const { maxSurge, maxUnavailable } = spec?.updateStrategy?.rollingUpdate ?? {};
   const surge = scaled(maxSurge, wanted, "up");
   const unavailable = scaled(maxUnavailable ?? 1, wanted, "up");

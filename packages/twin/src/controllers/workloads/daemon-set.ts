@@ -15,6 +15,7 @@ import { claim } from "../pods/claim.ts";
 import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, WrittenVersions } from "../pods/controlled.ts";
 import { isAvailable, isReady, isTerminating, nextAvailableMs } from "../pods/pod-state.ts";
 import { podOfTemplate, PodWriter, slowStart } from "../pods/pod-writer.ts";
+import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import { belongsOn, daemonSpec, rollingBounds, targetNodeOf } from "./daemon-plan.ts";
 import { orphanRequests } from "./orphans.ts";
@@ -41,17 +42,22 @@ function start(context: ControllerContext): Part {
   const events = context.eventsOf(eventName);
   const writer = new PodWriter(client, events);
   const written = new WrittenVersions(pods);
+  const writtenOwn = new WrittenVersions(sets);
   const writtenRevisions = new WrittenVersions(revisions);
   const failures = new Map<string, { readonly until: number; readonly delay: number }>();
 
-  async function reconcile(key: { readonly namespace?: string; readonly name: string }): Promise<{ requeueAfterMs?: number }> {
+  async function reconcile(key: {
+    readonly namespace?: string;
+    readonly name: string;
+  }): Promise<{ requeueAfterMs?: number }> {
     const id = keyString(key);
     const set = sets.get(key);
     if (set === undefined) {
       written.forget(id);
       return {};
     }
-    if (!written.caughtUp(id) || !writtenRevisions.caughtUp(id)) return { requeueAfterMs: catchUpMs };
+    if (!written.caughtUp(id) || !writtenOwn.caughtUp(id) || !writtenRevisions.caughtUp(id))
+      return { requeueAfterMs: catchUpMs };
     const selector = set.spec?.selector ?? {};
     const owner = {
       resource: DaemonSets,
@@ -79,18 +85,31 @@ function start(context: ControllerContext): Part {
     if (set.metadata.deletionTimestamp === undefined) {
       wait = await manage(set, id, hash, byNode);
       if (written.caughtUp(id) && set.spec?.updateStrategy?.type !== "OnDelete") await roll(set, id, hash, byNode);
-      const used = new Set([revisionName(revision), ...history.filter(({ metadata }) => owned.some((pod) => pod.metadata.labels?.[hashLabel] === metadata.labels?.[hashLabel])).map(revisionName)]);
+      const used = new Set([
+        revisionName(revision),
+        ...history
+          .filter(({ metadata }) =>
+            owned.some((pod) => pod.metadata.labels?.[hashLabel] === metadata.labels?.[hashLabel]),
+          )
+          .map(revisionName),
+      ]);
       await trimRevisions(client, history, used, set.spec?.revisionHistoryLimit ?? 10);
     }
     const status = statusOf(set, hash, byNode, collisionCount);
-    if (!sameValue(status, set.status ?? {})) await client.updateStatus(DaemonSets, { ...set, status });
+    if (!sameValue(status, set.status ?? {}))
+      writtenOwn.note(id, await client.updateStatus(DaemonSets, { ...set, status }));
     const available = nextAvailableMs(owned, set.spec?.minReadySeconds ?? 0, clock.now());
     const next = [wait, available].filter((each) => each !== undefined);
     return next.length === 0 ? {} : { requeueAfterMs: Math.max(1, Math.min(...next)) };
   }
 
   /** Missing pods come, unwanted and failed ones go. @returns when to look again, for those that failed lately */
-  async function manage(set: DaemonSet, id: string, hash: string, byNode: ReadonlyMap<string, readonly Pod[]>): Promise<number | undefined> {
+  async function manage(
+    set: DaemonSet,
+    id: string,
+    hash: string,
+    byNode: ReadonlyMap<string, readonly Pod[]>,
+  ): Promise<number | undefined> {
     const missing: string[] = [];
     const unwanted: Pod[] = [];
     let wait: number | undefined;
@@ -126,11 +145,13 @@ function start(context: ControllerContext): Part {
       // More than one of a revision: the oldest stays (surges have one of each).
       const running = live.filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded");
       const { surge } = rollingBounds(set, nodes.size);
-      const groups = surge === 0 ? [running] : [running.filter((pod) => isOf(pod, hash)), running.filter((pod) => !isOf(pod, hash))];
+      const groups =
+        surge === 0 ? [running] : [running.filter((pod) => isOf(pod, hash)), running.filter((pod) => !isOf(pod, hash))];
       for (const group of groups) unwanted.push(...group.toSorted(byAge).slice(1));
     }
     // Their nodes are gone.
-    for (const [nodeName, own] of byNode) if (nodes.get({ name: nodeName }) === undefined) unwanted.push(...own.filter((pod) => !isTerminating(pod)));
+    for (const [nodeName, own] of byNode)
+      if (nodes.get({ name: nodeName }) === undefined) unwanted.push(...own.filter((pod) => !isTerminating(pod)));
     await write(set, id, hash, missing.slice(0, burst), unwanted.slice(0, burst));
     return wait;
   }
@@ -139,12 +160,21 @@ function start(context: ControllerContext): Part {
     const now = clock.now();
     const known = failures.get(key);
     if (known !== undefined && now < known.until) return known.until - now;
-    const delay = known === undefined || now - known.until > 2 * maxBackoffMs ? firstBackoffMs : Math.min(maxBackoffMs, known.delay * 2);
+    const delay =
+      known === undefined || now - known.until > 2 * maxBackoffMs
+        ? firstBackoffMs
+        : Math.min(maxBackoffMs, known.delay * 2);
     failures.set(key, { until: now + delay, delay });
     return undefined;
   }
 
-  async function write(set: DaemonSet, id: string, hash: string, missing: readonly string[], unwanted: readonly Pod[]): Promise<void> {
+  async function write(
+    set: DaemonSet,
+    id: string,
+    hash: string,
+    missing: readonly string[],
+    unwanted: readonly Pod[],
+  ): Promise<void> {
     const owner = { resource: DaemonSets, object: set };
     const template = set.spec?.template;
     const { error } = await slowStart(missing.length, async (index) => {
@@ -153,13 +183,20 @@ function start(context: ControllerContext): Part {
       const labels = { ...pod.metadata.labels, [hashLabel]: hash };
       written.note(id, await writer.create(owner, { metadata: { ...pod.metadata, labels }, spec }));
     });
-    const results = await Promise.allSettled(unwanted.map(async (pod) => written.note(id, await writer.delete(owner, pod))));
+    const results = await Promise.allSettled(
+      unwanted.map(async (pod) => written.note(id, await writer.delete(owner, pod))),
+    );
     const failure = error ?? results.find((result) => result.status === "rejected")?.reason;
     if (failure !== undefined) throw failure;
   }
 
   /** Old pods go as far as availability allows; with a surge, new ones come first (`rollingUpdate`). */
-  async function roll(set: DaemonSet, id: string, hash: string, byNode: ReadonlyMap<string, readonly Pod[]>): Promise<void> {
+  async function roll(
+    set: DaemonSet,
+    id: string,
+    hash: string,
+    byNode: ReadonlyMap<string, readonly Pod[]>,
+  ): Promise<void> {
     const wanted = nodes.list().filter((node) => belongsOn(set, node).run);
     const { surge, unavailable: mayMiss } = rollingBounds(set, wanted.length);
     const minReadySeconds = set.spec?.minReadySeconds ?? 0;
@@ -191,7 +228,12 @@ function start(context: ControllerContext): Part {
     else await write(set, id, hash, surgeable.slice(0, Math.max(0, surge - doubled)), done);
   }
 
-  function statusOf(set: DaemonSet, hash: string, byNode: ReadonlyMap<string, readonly Pod[]>, collisionCount: number): DaemonSetStatus {
+  function statusOf(
+    set: DaemonSet,
+    hash: string,
+    byNode: ReadonlyMap<string, readonly Pod[]>,
+    collisionCount: number,
+  ): DaemonSetStatus {
     let [desired, current, misscheduled, ready, available, updated] = [0, 0, 0, 0, 0, 0];
     const minReadySeconds = set.spec?.minReadySeconds ?? 0;
     for (const node of nodes.list()) {
@@ -229,14 +271,19 @@ function start(context: ControllerContext): Part {
   const all = (): readonly { readonly namespace?: string; readonly name: string }[] => sets.list().map(keyOf);
   return createController({
     name: "daemonset",
-    reconciler: { reconcile },
+    reconciler: retryConflicts(reconcile),
     sources: [
       watch(sets),
       watch(pods, { map: toController(DaemonSets) }),
       orphanRequests(pods, sets, ({ spec }) => spec?.selector),
       watch(nodes, {
         map: all,
-        predicates: [{ added: () => sets.size > 0, updated: (before, after) => sets.size > 0 && !sameValue(placement(before), placement(after)) }],
+        predicates: [
+          {
+            added: () => sets.size > 0,
+            updated: (before, after) => sets.size > 0 && !sameValue(placement(before), placement(after)),
+          },
+        ],
       }),
     ],
     concurrency: 5,

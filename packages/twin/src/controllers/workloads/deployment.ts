@@ -23,6 +23,7 @@ import {
   WrittenVersions,
 } from "../pods/controlled.ts";
 import { isFinished } from "../pods/pod-state.ts";
+import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import {
   annotations,
@@ -391,7 +392,7 @@ function start(context: ControllerContext): Part {
 
   return createController({
     name,
-    reconciler: { reconcile },
+    reconciler: retryConflicts(reconcile),
     sources: [
       watch(deployments),
       watch(sets, { map: toController(Deployments) }),

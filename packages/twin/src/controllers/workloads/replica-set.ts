@@ -17,6 +17,7 @@ import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, Written
 import { byDeletionRank } from "../pods/deletion-rank.ts";
 import { isActive, isAvailable, isReady, isTerminating, nextAvailableMs } from "../pods/pod-state.ts";
 import { podOfTemplate, PodWriter, slowStart } from "../pods/pod-writer.ts";
+import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import { orphanRequests } from "./orphans.ts";
 
@@ -57,6 +58,7 @@ function start(context: ControllerContext, kind: ReplicaKind): Part {
   const client = context.clientOf(kind.controller);
   const writer = new PodWriter(client, context.eventsOf(kind.controller));
   const written = new WrittenVersions(pods);
+  const writtenOwn = new WrittenVersions(sets);
 
   async function reconcile(key: {
     readonly namespace?: string;
@@ -66,11 +68,12 @@ function start(context: ControllerContext, kind: ReplicaKind): Part {
     const set = sets.get(key);
     if (set === undefined) {
       written.forget(id);
+      writtenOwn.forget(id);
       return {};
     }
     const selector = kind.selectorOf(set);
     if (selector === undefined) return {};
-    if (!written.caughtUp(id)) return { requeueAfterMs: catchUpMs };
+    if (!written.caughtUp(id) || !writtenOwn.caughtUp(id)) return { requeueAfterMs: catchUpMs };
     const candidates = controlledOrOrphaned(pods, set);
     const note = (answer: unknown): void => written.note(id, answer);
     const all = await claim({
@@ -86,7 +89,7 @@ function start(context: ControllerContext, kind: ReplicaKind): Part {
     const failure = set.metadata.deletionTimestamp === undefined ? await manage(set, active, note) : undefined;
     const status = nextStatus(kind, set, active, all.filter(isTerminating).length, failure, clock.now());
     if (!sameValue(status, set.status ?? {})) {
-      await client.updateStatus(kind.resource as Resource<ReplicaSet>, { ...set, status });
+      writtenOwn.note(id, await client.updateStatus(kind.resource as Resource<ReplicaSet>, { ...set, status }));
     }
     if (failure !== undefined) throw failure;
     const { minReadySeconds = 0 } = set.spec ?? {};
@@ -125,16 +128,14 @@ function start(context: ControllerContext, kind: ReplicaKind): Part {
 
   return createController({
     name: kind.controller,
-    reconciler: {
-      async reconcile(request) {
-        try {
-          return await reconcile(request);
-        } catch (error) {
-          if (isNotFound(error) && sets.get(request) === undefined) return {};
-          throw error;
-        }
-      },
-    },
+    reconciler: retryConflicts(async (request) => {
+      try {
+        return await reconcile(request);
+      } catch (error) {
+        if (isNotFound(error) && sets.get(request) === undefined) return {};
+        throw error;
+      }
+    }),
     sources: [
       watch(sets),
       watch(pods, { map: toController(kind.resource) }),

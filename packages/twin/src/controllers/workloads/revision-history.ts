@@ -1,5 +1,13 @@
 import { ControllerRevisions, isAlreadyExists, keyOf, ownerReferenceTo } from "@fleetwright/kube";
-import type { Client, ControllerRevision, Informer, KubeObject, LabelSelector, PodTemplateSpec, Resource } from "@fleetwright/kube";
+import type {
+  Client,
+  ControllerRevision,
+  Informer,
+  KubeObject,
+  LabelSelector,
+  PodTemplateSpec,
+  Resource,
+} from "@fleetwright/kube";
 import { claim } from "../pods/claim.ts";
 import { controlledOrOrphaned } from "../pods/controlled.ts";
 import { sameValue } from "../same-value.ts";
@@ -17,15 +25,23 @@ export interface RevisionOwner {
 
 const byRevision = (left: ControllerRevision, right: ControllerRevision): number =>
   left.revision - right.revision ||
-  ((left.metadata.creationTimestamp ?? "") < (right.metadata.creationTimestamp ?? "") ? -1 : Number(left.metadata.creationTimestamp !== right.metadata.creationTimestamp));
+  ((left.metadata.creationTimestamp ?? "") < (right.metadata.creationTimestamp ?? "")
+    ? -1
+    : Number(left.metadata.creationTimestamp !== right.metadata.creationTimestamp));
 
 /** As a strategic merge patch of the owner: what a rollback applies. */
-const patchOf = (template: PodTemplateSpec | undefined): object => ({ spec: { template: { ...template, $patch: "replace" } } });
+const patchOf = (template: PodTemplateSpec | undefined): object => ({
+  spec: { template: { ...template, $patch: "replace" } },
+});
 
 export const revisionName = (revision: ControllerRevision | undefined): string => revision?.metadata.name ?? "";
 
 /** Owned revisions in their order. */
-export async function ownedRevisions(client: Client, informer: Informer<ControllerRevision>, owner: RevisionOwner): Promise<readonly ControllerRevision[]> {
+export async function ownedRevisions(
+  client: Client,
+  informer: Informer<ControllerRevision>,
+  owner: RevisionOwner,
+): Promise<readonly ControllerRevision[]> {
   const claimed = await claim({
     client,
     resource: ControllerRevisions,
@@ -61,7 +77,9 @@ export async function presentRevision(
         ...(namespace === undefined ? {} : { namespace }),
         labels: { ...owner.template?.metadata?.labels, [owner.hashLabel]: hash },
         ...(owner.object.metadata.annotations === undefined ? {} : { annotations: owner.object.metadata.annotations }),
-        ownerReferences: [ownerReferenceTo(owner.resource, owner.object, { controller: true, blockOwnerDeletion: true })],
+        ownerReferences: [
+          ownerReferenceTo(owner.resource, owner.object, { controller: true, blockOwnerDeletion: true }),
+        ],
       },
       data: data as NonNullable<ControllerRevision["data"]>,
       revision: next,
@@ -77,7 +95,13 @@ export async function presentRevision(
 }
 
 /** Deletes the oldest that nobody uses, beyond the limit. */
-export async function trimRevisions(client: Client, revisions: readonly ControllerRevision[], used: ReadonlySet<string>, limit: number): Promise<void> {
+export async function trimRevisions(
+  client: Client,
+  revisions: readonly ControllerRevision[],
+  used: ReadonlySet<string>,
+  limit: number,
+): Promise<void> {
   const unused = revisions.filter((revision) => !used.has(revisionName(revision)));
-  for (const revision of unused.slice(0, Math.max(0, unused.length - limit))) await client.delete(ControllerRevisions, keyOf(revision));
+  for (const revision of unused.slice(0, Math.max(0, unused.length - limit)))
+    await client.delete(ControllerRevisions, keyOf(revision));
 }

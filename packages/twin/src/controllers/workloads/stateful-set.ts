@@ -18,10 +18,20 @@ import { scaled } from "../percentage.ts";
 import { claim } from "../pods/claim.ts";
 import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, WrittenVersions } from "../pods/controlled.ts";
 import { isAvailable, isFinished, isReady, isTerminating, nextAvailableMs } from "../pods/pod-state.ts";
+import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import { orphanRequests } from "./orphans.ts";
 import { ownedRevisions, presentRevision, revisionName, trimRevisions } from "./revision-history.ts";
-import { claimsOf, isParallel, ordinalOf, revisionLabel, revisionOfPod, startOrdinal, statefulPod, wantedOf } from "./stateful-pods.ts";
+import {
+  claimsOf,
+  isParallel,
+  ordinalOf,
+  revisionLabel,
+  revisionOfPod,
+  startOrdinal,
+  statefulPod,
+  wantedOf,
+} from "./stateful-pods.ts";
 
 const name = "statefulset-controller";
 
@@ -37,19 +47,24 @@ function start(context: ControllerContext): Part {
   const client = context.clientOf(name);
   const events = context.eventsOf(name);
   const written = new WrittenVersions(pods);
+  const writtenOwn = new WrittenVersions(sets);
   const writtenRevisions = new WrittenVersions(revisions);
 
   const say = (set: StatefulSet, type: "Normal" | "Warning", reason: string, message: string): void =>
     events.event({ about: set, type, reason, message });
 
-  async function reconcile(key: { readonly namespace?: string; readonly name: string }): Promise<{ requeueAfterMs?: number }> {
+  async function reconcile(key: {
+    readonly namespace?: string;
+    readonly name: string;
+  }): Promise<{ requeueAfterMs?: number }> {
     const id = keyString(key);
     const set = sets.get(key);
     if (set === undefined) {
       written.forget(id);
       return {};
     }
-    if (!written.caughtUp(id) || !writtenRevisions.caughtUp(id)) return { requeueAfterMs: catchUpMs };
+    if (!written.caughtUp(id) || !writtenOwn.caughtUp(id) || !writtenRevisions.caughtUp(id))
+      return { requeueAfterMs: catchUpMs };
     const selector = set.spec?.selector ?? {};
     const owner = {
       resource: StatefulSets,
@@ -79,9 +94,15 @@ function start(context: ControllerContext): Part {
       (error: unknown) => ({ error }),
     );
     const status = next.status(collisionCount);
-    if (!sameValue(status, set.status ?? {})) await client.updateStatus(StatefulSets, { ...set, status });
+    if (!sameValue(status, set.status ?? {}))
+      writtenOwn.note(id, await client.updateStatus(StatefulSets, { ...set, status }));
     if (failure !== undefined) throw failure.error;
-    const used = new Set([revisionName(current), revisionName(update), status.currentRevision ?? "", ...owned.map(revisionOfPod)]);
+    const used = new Set([
+      revisionName(current),
+      revisionName(update),
+      status.currentRevision ?? "",
+      ...owned.map(revisionOfPod),
+    ]);
     await trimRevisions(client, history, used, set.spec?.revisionHistoryLimit ?? 10);
     const wait = nextAvailableMs(owned, set.spec?.minReadySeconds ?? 0, clock.now());
     return wait === undefined ? {} : { requeueAfterMs: wait };
@@ -100,7 +121,13 @@ function start(context: ControllerContext): Part {
     readonly #before: readonly Pod[];
     readonly #created: Pod[] = [];
 
-    constructor(set: StatefulSet, id: string, current: ControllerRevision, update: ControllerRevision, owned: readonly Pod[]) {
+    constructor(
+      set: StatefulSet,
+      id: string,
+      current: ControllerRevision,
+      update: ControllerRevision,
+      owned: readonly Pod[],
+    ) {
       this.#set = set;
       this.#id = id;
       this.#current = current;
@@ -138,10 +165,18 @@ function start(context: ControllerContext): Part {
       for (const [index, pod] of this.#wanted.entries()) {
         if (pod !== undefined && isFinished(pod)) {
           if (!isTerminating(pod)) {
-            const [type, reason] = pod.status?.phase === "Failed" ? (["Warning", "RecreatingFailedPod"] as const) : (["Normal", "RecreatingTerminatedPod"] as const);
+            const [type, reason] =
+              pod.status?.phase === "Failed"
+                ? (["Warning", "RecreatingFailedPod"] as const)
+                : (["Normal", "RecreatingTerminatedPod"] as const);
             const { namespace, name: setName } = this.#set.metadata;
             const what = pod.status?.phase === "Failed" ? "failed" : "terminated";
-            say(this.#set, type, reason, `StatefulSet ${namespace}/${setName} is recreating ${what} Pod ${pod.metadata.name}`);
+            say(
+              this.#set,
+              type,
+              reason,
+              `StatefulSet ${namespace}/${setName} is recreating ${what} Pod ${pod.metadata.name}`,
+            );
             await this.#delete(pod);
           }
           if (!parallel) return false;
@@ -161,7 +196,9 @@ function start(context: ControllerContext): Part {
     async #create(ordinal: number): Promise<void> {
       const useUpdate = ordinal >= startOrdinal(this.#set) + this.#currentCount();
       const revision = useUpdate ? this.#update : this.#current;
-      const spec = useUpdate ? this.#set.spec : ({ ...this.#set.spec, template: templateOf(this.#current) } as NonNullable<StatefulSet["spec"]>);
+      const spec = useUpdate
+        ? this.#set.spec
+        : ({ ...this.#set.spec, template: templateOf(this.#current) } as NonNullable<StatefulSet["spec"]>);
       const pod = statefulPod(this.#set, ordinal, spec, revisionName(revision));
       await this.#claimStorage(ordinal);
       const what = `create Pod ${pod.metadata.name} in StatefulSet ${this.#set.metadata.name}`;
@@ -172,7 +209,12 @@ function start(context: ControllerContext): Part {
         say(this.#set, "Normal", "SuccessfulCreate", `${what} successful`);
       } catch (error) {
         if (isAlreadyExists(error)) return;
-        say(this.#set, "Warning", "FailedCreate", `${what} failed error: ${error instanceof Error ? error.message : String(error)}`);
+        say(
+          this.#set,
+          "Warning",
+          "FailedCreate",
+          `${what} failed error: ${error instanceof Error ? error.message : String(error)}`,
+        );
         throw error;
       }
     }
@@ -193,14 +235,22 @@ function start(context: ControllerContext): Part {
         if (claims.get(key) !== undefined) continue;
         const retention = this.#set.spec?.persistentVolumeClaimRetentionPolicy;
         const reference = ownerReferenceTo(StatefulSets, this.#set, { controller: true, blockOwnerDeletion: true });
-        const owned = retention?.whenDeleted === "Delete" ? { ...wanted, metadata: { ...wanted.metadata, ownerReferences: [reference] } } : wanted;
+        const owned =
+          retention?.whenDeleted === "Delete"
+            ? { ...wanted, metadata: { ...wanted.metadata, ownerReferences: [reference] } }
+            : wanted;
         const what = `create Claim ${key.name} Pod ${this.#set.metadata.name}-${ordinal} in StatefulSet ${this.#set.metadata.name}`;
         try {
           await client.create(PersistentVolumeClaims, owned);
           say(this.#set, "Normal", "SuccessfulCreate", `${what} success`);
         } catch (error) {
           if (isAlreadyExists(error)) continue;
-          say(this.#set, "Warning", "FailedCreate", `${what} failed error: ${error instanceof Error ? error.message : String(error)}`);
+          say(
+            this.#set,
+            "Warning",
+            "FailedCreate",
+            `${what} failed error: ${error instanceof Error ? error.message : String(error)}`,
+          );
           throw error;
         }
       }
@@ -230,7 +280,9 @@ function start(context: ControllerContext): Part {
       const partition = Math.max(0, (rollingUpdate?.partition ?? 0) - startOrdinal(this.#set));
       const maxUnavailable = rollingUpdate?.maxUnavailable;
       const mayMiss = maxUnavailable === undefined ? 1 : Math.max(1, scaled(maxUnavailable, wantedOf(this.#set), "up"));
-      let missing = this.#wanted.filter((pod) => pod === undefined || !this.#isHealthy(pod) || !this.#isAvailable(pod)).length;
+      let missing = this.#wanted.filter(
+        (pod) => pod === undefined || !this.#isHealthy(pod) || !this.#isAvailable(pod),
+      ).length;
       for (let index = this.#wanted.length - 1; index >= partition; index--) {
         const pod = this.#wanted[index];
         if (pod === undefined) return;
@@ -249,11 +301,19 @@ function start(context: ControllerContext): Part {
     async #delete(pod: Pod): Promise<void> {
       const what = `delete Pod ${pod.metadata.name} in StatefulSet ${this.#set.metadata.name}`;
       try {
-        written.note(this.#id, await client.delete(Pods, keyOf(pod), { preconditions: { uid: pod.metadata.uid ?? "" } }));
+        written.note(
+          this.#id,
+          await client.delete(Pods, keyOf(pod), { preconditions: { uid: pod.metadata.uid ?? "" } }),
+        );
         say(this.#set, "Normal", "SuccessfulDelete", `${what} successful`);
       } catch (error) {
         if (isNotFound(error)) return;
-        say(this.#set, "Warning", "FailedDelete", `${what} failed error: ${error instanceof Error ? error.message : String(error)}`);
+        say(
+          this.#set,
+          "Warning",
+          "FailedDelete",
+          `${what} failed error: ${error instanceof Error ? error.message : String(error)}`,
+        );
         throw error;
       }
     }
@@ -263,7 +323,8 @@ function start(context: ControllerContext): Part {
       const [currentName, updateName] = [revisionName(this.#current), revisionName(this.#update)];
       const all = [...this.#before, ...this.#created];
       const made = all.filter((pod) => pod.status?.phase !== undefined);
-      const ofRevision = (revision: string): number => made.filter((pod) => !isTerminating(pod) && revisionOfPod(pod) === revision).length;
+      const ofRevision = (revision: string): number =>
+        made.filter((pod) => !isTerminating(pod) && revisionOfPod(pod) === revision).length;
       const ready = made.filter((pod) => pod.status?.phase === "Running" && isReady(pod));
       const available = ready.filter((pod) => this.#isAvailable(pod)).length;
       const updated = ofRevision(updateName);
@@ -286,7 +347,7 @@ function start(context: ControllerContext): Part {
 
   return createController({
     name: "statefulset",
-    reconciler: { reconcile },
+    reconciler: retryConflicts(reconcile),
     sources: [
       watch(sets),
       watch(pods, { map: toController(StatefulSets) }),
@@ -299,6 +360,7 @@ function start(context: ControllerContext): Part {
 }
 
 const templateOf = (revision: ControllerRevision): object => {
-  const { $patch: _patch, ...template } = ((revision.data ?? {}) as { spec?: { template?: Record<string, unknown> } }).spec?.template ?? {};
+  const { $patch: _patch, ...template } =
+    ((revision.data ?? {}) as { spec?: { template?: Record<string, unknown> } }).spec?.template ?? {};
   return template;
 };

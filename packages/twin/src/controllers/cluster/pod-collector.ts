@@ -1,0 +1,111 @@
+import { isNotFound, keyOf, Nodes, Pods, timeText } from "@fleetwright/kube";
+import type { Pod } from "@fleetwright/kube";
+import type { ControllerContext, Controllers, Part } from "../context.ts";
+import { isFinished, isTerminating } from "../pods/pod-state.ts";
+import { byNode, nodeIndex } from "./pods-by-node.ts";
+
+const name = "pod-garbage-collector";
+const intervalMs = 20_000;
+/** A node that is gone is believed gone after this (`quarantineTime`). */
+const quarantineMs = 40_000;
+/** `--terminated-pod-gc-threshold` */
+const maxTerminated = 12_500;
+const outOfService = "node.kubernetes.io/out-of-service";
+
+/** Removes pods that nobody else will (pkg/controller/podgc). */
+export const podCollector: Controllers = (context) => [start(context)];
+
+function start(context: ControllerContext): Part {
+  const { cache, clock, logger } = context;
+  const pods = cache.informer(Pods, { indexes: { [nodeIndex]: byNode } });
+  const nodes = cache.informer(Nodes);
+  const client = context.clientOf(name);
+  /** Nodes that pods name and that are not there, since when. */
+  const missing = new Map<string, number>();
+  let terminated = 0;
+  const countFinished = (pod: Pod, by: number): void => {
+    if (isFinished(pod)) terminated += by;
+  };
+
+  async function collect(): Promise<void> {
+    const now = clock.now();
+    const all = pods.list();
+    const homes = new Set(all.map(({ spec }) => spec?.nodeName ?? ""));
+    for (const home of homes) {
+      if (home === "" || nodes.get({ name: home }) !== undefined) missing.delete(home);
+      else if (!missing.has(home)) missing.set(home, now);
+    }
+    for (const home of missing.keys()) if (!homes.has(home)) missing.delete(home);
+    for (const [home, since] of missing) {
+      if (now - since < quarantineMs) continue;
+      for (const pod of pods.byIndex(nodeIndex, home))
+        await remove(pod, { reason: "DeletionByPodGC", message: "PodGC: node no longer exists" });
+    }
+    for (const pod of all) {
+      if (!isTerminating(pod)) continue;
+      const home = pod.spec?.nodeName ?? "";
+      if (home === "") await remove(pod);
+      else if (nodes.get({ name: home })?.spec?.taints?.some(({ key }) => key === outOfService) === true) {
+        await remove(pod, { reason: "DeletionByPodGC", message: "PodGC: node is out-of-service" });
+      }
+    }
+    if (terminated <= maxTerminated) return;
+    const finished = all.filter((pod) => isFinished(pod) && !isTerminating(pod)).toSorted(byCreation);
+    for (const pod of finished.slice(0, Math.max(0, finished.length - maxTerminated))) await remove(pod);
+  }
+
+  async function remove(pod: Pod, why?: { readonly reason: string; readonly message: string }): Promise<void> {
+    try {
+      if (why !== undefined && !isFinished(pod)) {
+        const condition = {
+          type: "DisruptionTarget",
+          status: "True",
+          ...why,
+          observedGeneration: pod.metadata.generation,
+          lastTransitionTime: timeText(clock.now()),
+        };
+        const patch = { metadata: { uid: pod.metadata.uid }, status: { phase: "Failed", conditions: [condition] } };
+        await client.patch(Pods, keyOf(pod), { type: "strategic", patch }, { subresource: "status" });
+      }
+      await client.delete(Pods, keyOf(pod), { gracePeriodSeconds: 0 });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  return {
+    name: "pod garbage collector",
+    async start(signal) {
+      const removeHandler = pods.addHandler({
+        added: (pod) => countFinished(pod, 1),
+        updated(before, after) {
+          countFinished(before, -1);
+          countFinished(after, 1);
+        },
+        deleted: (pod) => countFinished(pod, -1),
+      });
+      await new Promise<void>((resolve) => {
+        let timer = clock.setTimer(intervalMs, tick);
+        let stopped = false;
+        function tick(): void {
+          void collect()
+            .catch((error: unknown) => logger.warn({ error }, "pods could not all be collected; they are tried again"))
+            .finally(() => {
+              if (!stopped) timer = clock.setTimer(intervalMs, tick);
+            });
+        }
+        const stop = (): void => {
+          stopped = true;
+          timer.cancel();
+          resolve();
+        };
+        if (signal.aborted) stop();
+        else signal.addEventListener("abort", stop, { once: true });
+      });
+      removeHandler();
+    },
+  };
+}
+
+const byCreation = (left: Pod, right: Pod): number =>
+  (left.metadata.creationTimestamp ?? "") < (right.metadata.creationTimestamp ?? "") ? -1 : 1;
