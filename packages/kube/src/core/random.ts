@@ -1,4 +1,4 @@
-import { randomInt } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 
 /** The only source of randomness that decides anything. */
 export interface Random {
@@ -6,8 +6,21 @@ export interface Random {
   next(): number;
 }
 
+/** Drawn from the machine a few thousand at a time: one call each would cost more than what the numbers are for. */
+const drawn = new Uint32Array(2048);
+let left = 0;
+
 /** The machine's randomness. */
-export const systemRandom: Random = { next: () => randomInt(2 ** 47) / 2 ** 47 };
+export const systemRandom: Random = {
+  next() {
+    if (left < 2) {
+      randomFillSync(drawn);
+      left = drawn.length;
+    }
+    const [high = 0, low = 0] = [drawn[--left], drawn[--left]];
+    return ((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53;
+  },
+};
 
 /** A repeatable sequence (mulberry32): good for jitter and tests, not for secrets. */
 export function seededRandom(seed: number): Random {

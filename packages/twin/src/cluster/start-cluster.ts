@@ -1,5 +1,5 @@
 import { createCache, createClient, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
-import type { Cache, Client, Transport, UserInfo } from "@fleetwright/kube";
+import type { Cache, Client, Logger, Transport, UserInfo } from "@fleetwright/kube";
 import { startNodes } from "@fleetwright/nodes";
 import type { NodePool, SimulatedNodes, SimulatedNodesOptions } from "@fleetwright/nodes";
 import { createControllerContext } from "../controllers/context.ts";
@@ -24,6 +24,12 @@ export interface ClusterOptions extends TwinOptions {
   readonly rootCertificate?: string;
   /** Puts something between the server and who calls it from inside: faults, a journal. @default nothing */
   readonly wrapTransport?: (transport: Transport, user: UserInfo | undefined) => Transport;
+}
+
+/** Controllers fail and try again all the time, as upstream's do: that is for who looks closely. */
+function asDetails(logger: Logger): Logger {
+  const debug: Logger["debug"] = (fields, message) => logger.debug(fields, message);
+  return { debug, info: debug, warn: debug, error: debug, child: (fields) => asDetails(logger.child(fields)) };
 }
 
 /** A whole cluster in this process. */
@@ -74,7 +80,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     caCertificate: options.rootCertificate ?? server.caCertificate,
     clock,
     random,
-    logger,
+    logger: asDetails(logger),
   });
   const parts: readonly Part[] = [
     ...builtinControllers.flatMap((controllers) => controllers(context)),
@@ -83,7 +89,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       cache,
       clock,
       random,
-      logger,
+      logger: asDetails(logger),
       events: options.podEvents ?? nodeCount(pools) <= 1_000,
     }),
   ];

@@ -95,6 +95,8 @@ export interface PatchSource {
 
 /**
  * A patched or applied object, as its kind has it.
+ *
+ * @param live what was patched, already as its kind has it
  * @throws StatusError 422
  */
 export function decodePatched(
@@ -103,6 +105,7 @@ export function decodePatched(
   fieldValidation: FieldValidation,
   context: RequestContext,
   source: PatchSource,
+  live?: Draft,
 ): Draft {
   // Decoding prunes custom resources in place.
   const text = form.builtin ? undefined : source.text();
@@ -116,6 +119,7 @@ export function decodePatched(
       fieldValidation: fieldValidation === "Strict" ? "Warn" : fieldValidation,
       builtin: form.builtin,
       words: source.words,
+      known: form.builtin ? live?.["spec"] : undefined,
       ...prunerOf(form),
     });
   } catch (error) {

@@ -150,6 +150,7 @@ function patchChange(
         options.fieldValidation,
         context,
         sourceOf(patch, kind, live, patched),
+        live,
       );
       kind.strategy.defaults?.(typed(decoded));
       checkName(decoded, info);

@@ -70,6 +70,16 @@ const modified = (target: Target): Error =>
     "the object has been modified; please apply your changes to the latest version and try again",
   );
 
+/** A write of the status leaves the spec as it is: its copies share it, and comparisons see at once that it is the same. */
+function copyOf({ kind, subresource }: Target, object: Draft): Draft {
+  if (subresource !== "status" || !kind.builtin || kind.conversion !== undefined) return copyJson(object);
+  const { spec } = object;
+  if (spec === undefined) return copyJson(object);
+  const copy: Draft = {};
+  for (const key of Object.keys(object)) copy[key] = key === "spec" ? spec : copyJson(object[key]);
+  return copy;
+}
+
 async function attemptUpdate(core: Core, target: Target, change: Change): Promise<Written> {
   const { kind, context, name } = target;
   const { strategy } = kind;
@@ -90,9 +100,9 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
   const found = textOf(metadataOf(old)["uid"]);
   if (change.uid !== undefined && change.uid !== "" && change.uid !== found)
     throw uidConflict(target, change.uid, found);
-  const object = await change.transform(copyJson(old));
+  const object = await change.transform(copyOf(target, old));
   dropDuplicateOwners(object, context, false);
-  change.trackFields?.(object, copyJson(old));
+  change.trackFields?.(object, copyOf(target, old));
 
   const seen = change.view === undefined ? object : change.view.read(object);
   const attributes = attributesOf(target, "UPDATE", seen, change.view === undefined ? old : change.view.read(old));
@@ -137,7 +147,7 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
       // Nothing changed: no write, no event, the same revision.
       return { object: admitted, created: false };
     }
-    const stored = await storedForm(kind, copyJson(admitted));
+    const stored = await storedForm(kind, copyOf(target, admitted));
     if (core.store.get(kind.collection, key)?.revision !== version.revision) {
       throw new WriteConflict(key, core.store.get(kind.collection, key));
     }

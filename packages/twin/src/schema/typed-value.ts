@@ -36,6 +36,8 @@ interface Walk extends DecodeFindings {
   readonly words: "json" | "converter";
   /** Empty lists are kept: kinds that are stored as JSON. */
   readonly keepsEmpty: boolean;
+  /** A field of the whole object that has been read before: it is taken over as it is. */
+  readonly known: DraftValue;
 }
 
 /**
@@ -50,6 +52,7 @@ export function decodeStruct(
     readonly keepsEmpty: boolean;
     /** Whose words errors have: Go's JSON decoder, or the converter that strategic merge patches go through. @default "json" */
     readonly words?: "json" | "converter";
+    readonly known?: DraftValue;
   },
 ): { readonly object: Draft; readonly findings: DecodeFindings } {
   const walk: Walk = {
@@ -60,6 +63,7 @@ export function decodeStruct(
     path: [],
     nesting: 0,
     words: "json",
+    known: undefined,
     ...options,
   };
   return { object: readStruct(walk, struct, value), findings: walk };
@@ -129,6 +133,10 @@ function readStruct(walk: Walk, struct: GoStruct, value: Readonly<Draft>): Draft
       if (walk.strict && walk.unknown.length < maximumFindings) {
         walk.unknown.push(pathBefore === 0 ? key : `${path.join("")}.${key}`);
       }
+      continue;
+    }
+    if (pathBefore === 0 && walk.known !== undefined && value[key] === walk.known) {
+      values[field.index] = walk.known;
       continue;
     }
     walk.struct = struct.name;

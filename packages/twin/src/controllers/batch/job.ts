@@ -10,6 +10,7 @@ import {
   watch,
 } from "@fleetwright/kube";
 import type { Job, JobCondition, JobStatus, Pod } from "@fleetwright/kube";
+import { batched } from "../batched.ts";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { claim } from "../pods/claim.ts";
 import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, WrittenVersions } from "../pods/controlled.ts";
@@ -464,7 +465,7 @@ function start(context: ControllerContext): Part {
     reconciler: retryConflicts(reconcile),
     sources: [
       watch(jobs),
-      watch(pods, { map: toController(Jobs) }),
+      batched(watch(pods, { map: toController(Jobs) })),
       orphanRequests(pods, jobs, ({ spec }) => spec?.selector),
       orphanedFinalizers(),
     ],

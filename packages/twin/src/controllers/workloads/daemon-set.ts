@@ -10,6 +10,7 @@ import {
   watch,
 } from "@fleetwright/kube";
 import type { DaemonSet, DaemonSetStatus, Node, Pod } from "@fleetwright/kube";
+import { batched } from "../batched.ts";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { claim } from "../pods/claim.ts";
 import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, WrittenVersions } from "../pods/controlled.ts";
@@ -274,7 +275,7 @@ function start(context: ControllerContext): Part {
     reconciler: retryConflicts(reconcile),
     sources: [
       watch(sets),
-      watch(pods, { map: toController(DaemonSets) }),
+      batched(watch(pods, { map: toController(DaemonSets) })),
       orphanRequests(pods, sets, ({ spec }) => spec?.selector),
       watch(nodes, {
         map: all,

@@ -12,6 +12,7 @@ import {
   watch,
 } from "@fleetwright/kube";
 import type { Deployment, DeploymentStatus, Pod, PodTemplateSpec, ReplicaSet } from "@fleetwright/kube";
+import { batched } from "../batched.ts";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { claim } from "../pods/claim.ts";
 import {
@@ -395,7 +396,7 @@ function start(context: ControllerContext): Part {
     reconciler: retryConflicts(reconcile),
     sources: [
       watch(deployments),
-      watch(sets, { map: toController(Deployments) }),
+      batched(watch(sets, { map: toController(Deployments) })),
       orphanRequests(sets, deployments, ({ spec }) => spec?.selector),
       // Recreate waits for the last pod of the old sets.
       watch(pods, {

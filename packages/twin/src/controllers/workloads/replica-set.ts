@@ -11,6 +11,7 @@ import {
   watch,
 } from "@fleetwright/kube";
 import type { KubeObject, LabelSelector, Pod, PodTemplateSpec, ReplicaSet, Resource } from "@fleetwright/kube";
+import { batched } from "../batched.ts";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { claim } from "../pods/claim.ts";
 import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, WrittenVersions } from "../pods/controlled.ts";
@@ -138,7 +139,7 @@ function start(context: ControllerContext, kind: ReplicaKind): Part {
     }),
     sources: [
       watch(sets),
-      watch(pods, { map: toController(kind.resource) }),
+      batched(watch(pods, { map: toController(kind.resource) })),
       orphanRequests(pods, sets, kind.selectorOf),
     ],
     concurrency: 50,
