@@ -1,7 +1,7 @@
 /**
- * `npm run upstream [-- --specs FILE] [--kubeconfig FILE] [--server twin|real] [--procs N]`: runs specs of upstream's own
- * end-to-end suite by their exact names against the twin (or the real server) with the real kube-controller-manager and
- * kube-scheduler and four simulated nodes. The last line is `{"upstream":{"passed":…,"failed":…}}`.
+ * `npm run upstream [-- --specs FILE] [--kubeconfig FILE] [--server twin|twin-api|real] [--procs N]`: runs specs of upstream's own
+ * end-to-end suite by their exact names against the twin with its own controllers and scheduler (or with the real ones,
+ * or against the real server) and four simulated nodes. The last line is `{"upstream":{"passed":…,"failed":…}}`.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startUpstreamCluster } from "./upstream-cluster.ts";
+import type { UpstreamServer } from "./upstream-cluster.ts";
 import { bringTestProgram, buildProblem, findTestProgram, upstreamPrograms } from "./kubernetes/go-build.ts";
 import { focusOf, outcomeOf, parseSpecNames } from "./upstream-specs.ts";
 import type { SpecOutcome, SpecReport } from "./upstream-specs.ts";
@@ -26,6 +27,11 @@ const { values } = parseArgs({
 const say = (text: string): void => console.log(`upstream: ${text}`);
 const beside = fileURLToPath(new URL("../../shared/fixtures/kubernetes-1.36/upstream-specs.txt", import.meta.url));
 const specsPath = values.specs ?? process.env["FLEETWRIGHT_UPSTREAM_SPECS"] ?? beside;
+
+function serverOf(name: string): UpstreamServer {
+  if (name === "twin" || name === "twin-api" || name === "real") return name;
+  throw new Error(`--server ${JSON.stringify(name)}: write twin, twin-api or real`);
+}
 
 /** Says that nothing was run and why: not a failure, but never silent. */
 function skip(reason: string): void {
@@ -88,10 +94,7 @@ async function main(): Promise<void> {
     const problem = await buildProblem(program);
     if (problem !== undefined) return skip(problem);
   }
-  const cluster =
-    values.kubeconfig === undefined
-      ? await startUpstreamCluster(values.server === "real" ? "real" : "twin")
-      : undefined;
+  const cluster = values.kubeconfig === undefined ? await startUpstreamCluster(serverOf(values.server)) : undefined;
   try {
     say(`${names.length} specs of ${specsPath}`);
     const { passed, failed, missing } = await run(values.kubeconfig ?? cluster?.kubeconfigPath ?? "", names);

@@ -290,6 +290,7 @@ class QuotaStorm {
         this.#violate(`wrongly refused: ${leaf} has ${hard - total} left`);
       if (await ask(hard - total + 1)) this.#violate(`over-admitted: ${leaf} would give more than it has`);
     }
+    await (this.#options as any).inspect?.(client);
     await clock.advance(1_000);
     for (const { metadata, spec, status } of await workloads()) {
       const wanted = spec?.replicas ?? 1;

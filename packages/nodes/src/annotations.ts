@@ -12,6 +12,8 @@ export const podAnnotations = {
   initRunFor: "nodes.fleetwright.dev/init-run-for",
   /** With what the first init container exits. Default 0. */
   initExitCode: "nodes.fleetwright.dev/init-exit-code",
+  /** What they write, a line a second from their start; with `.<container>` behind it, that container's. */
+  logs: "nodes.fleetwright.dev/logs",
   /** How long they take to end when the pod is deleted, at most its grace period. Default 0s. */
   stopFor: "nodes.fleetwright.dev/stop-for",
 } as const;

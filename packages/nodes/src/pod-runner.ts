@@ -159,12 +159,13 @@ export class PodRunner {
   }
 
   #retry(key: string, error: unknown): void {
-    // Gone, or another pod of the same name: the cache will say so.
-    if (this.#stopped || isNotFound(error) || isConflict(error)) return;
+    // Gone: the cache will say so. A conflict may be another pod of the same name, and then the next visit sees that one.
+    if (this.#stopped || isNotFound(error)) return;
     const { clock, random, logger } = this.#options;
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
-    if (failures === 1) logger.warn({ pod: key, error }, "a simulated node could not write; it tries again");
+    if (failures === 1 && !isConflict(error))
+      logger.warn({ pod: key, error }, "a simulated node could not write; it tries again");
     const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
     const backoffMs = Math.min(30_000, 500 * 2 ** (failures - 1)) * (0.5 + random.next() / 2);
     this.#queueAt(key, clock.now() + Math.max(retryAfterMs, backoffMs));

@@ -1,7 +1,9 @@
 import { createCache, Nodes, Pods, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
-import type { Cache, Client, Clock, Logger, Random } from "@fleetwright/kube";
+import type { Cache, Client, Clock, Logger, ObjectKey, Random } from "@fleetwright/kube";
 import { NodeKeeper } from "./node-keeper.ts";
 import type { NodePool } from "./node-object.ts";
+import { podLogs } from "./pod-logs.ts";
+import type { PodLogOptions } from "./pod-logs.ts";
 import { PodRunner } from "./pod-runner.ts";
 import { projectNode, projectPod } from "./projection.ts";
 
@@ -46,6 +48,8 @@ export interface SimulatedNodes {
    * unknown nodes, and with written heartbeats.
    */
   heartbeatOf(name: string): number | undefined;
+  /** A container's log from its script: {@link podAnnotations}. @throws NoLogs */
+  logs(pod: ObjectKey, options: PodLogOptions, signal?: AbortSignal): AsyncGenerator<string>;
   /** Cuts a node off: no heartbeats, its pods stand still. The node controller finds it after about 50 s. */
   pause(name: string): void;
   resume(name: string): void;
@@ -120,6 +124,7 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
       return keeper.names;
     },
     heartbeatOf: (name) => keeper.heartbeatOf(name),
+    logs: (key, logOptions, signal) => podLogs(() => podInformer.get(key), logOptions, clock, signal),
     pause: (name) => keeper.setPaused(name, true),
     resume(name) {
       keeper.setPaused(name, false);

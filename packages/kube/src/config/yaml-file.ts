@@ -25,10 +25,7 @@ export function parseYamlFile(text: string, label: string, code: string = kubeco
   };
   const [problem] = document.errors;
   if (problem) {
-    throw new FleetwrightError(
-      code,
-      `${place(problem.pos[0])}: ${firstLine(problem.message)}; correct the file`,
-    );
+    throw new FleetwrightError(code, `${place(problem.pos[0])}: ${firstLine(problem.message)}; correct the file`);
   }
   return {
     value: document.toJS() as unknown,

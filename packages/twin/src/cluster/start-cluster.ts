@@ -4,6 +4,7 @@ import { startNodes } from "@fleetwright/nodes";
 import type { NodePool, SimulatedNodes, SimulatedNodesOptions } from "@fleetwright/nodes";
 import { createControllerContext } from "../controllers/context.ts";
 import type { ControllerContext, Part } from "../controllers/context.ts";
+import type { Kubelets } from "../machinery/kubelets.ts";
 import { createScheduler } from "../scheduler/scheduler.ts";
 import { startTwin } from "../server/start-twin.ts";
 import type { Twin, TwinOptions } from "../server/start-twin.ts";
@@ -60,7 +61,13 @@ const kubelets: UserInfo = { username: "system:kubelets", groups: ["system:maste
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { clock = systemClock, random = systemRandom, logger = silentLogger, pools = [] } = options;
   const late: { nodes?: SimulatedNodes } = {};
-  const server = await startTwin({ ...options, clock, random, logger });
+  const kubeletsOf: Kubelets = {
+    logs(pod, ask, signal) {
+      if (late.nodes === undefined) throw new Error("the nodes are still starting");
+      return late.nodes.logs(pod, ask, signal);
+    },
+  };
+  const server = await startTwin({ ...options, kubelets: kubeletsOf, clock, random, logger });
   const { wrapTransport = (transport) => transport } = options;
   const transportOf = (user?: UserInfo): Transport => wrapTransport(server.transport(user), user);
   const connect = (user: UserInfo | undefined, agent: string): Client =>

@@ -1,6 +1,7 @@
 import { Nodes, Pods, type Pod } from "@fleetwright/kube";
 import type { Draft } from "../machinery/draft.ts";
 import type { SubresourceCall } from "../machinery/kind.ts";
+import type { Kubelets } from "../machinery/kubelets.ts";
 import { fieldErrors, refusals, statusError, type FieldError } from "../machinery/status-error.ts";
 
 const pods = { group: "", resource: "pods" };
@@ -42,9 +43,51 @@ function checkContainer(pod: Pod, name: string): void {
   }
 }
 
+/** The log, once its first piece is there: what the kubelet refuses is refused with its words. */
+async function logOf(
+  kubelets: Kubelets,
+  key: { readonly namespace: string; readonly name: string },
+  query: URLSearchParams,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Buffer>> {
+  const flag = (name: string): boolean => ["true", "1"].includes(query.get(name) ?? "");
+  const [tailLines, limitBytes, sinceSeconds] = ["tailLines", "limitBytes", "sinceSeconds"].map((each) =>
+    integerOf(query, each),
+  );
+  const sinceTime = query.get("sinceTime");
+  const container = query.get("container") ?? "";
+  const lines = kubelets.logs(
+    key,
+    {
+      follow: flag("follow"),
+      previous: flag("previous"),
+      timestamps: flag("timestamps"),
+      ...(container === "" ? {} : { container }),
+      ...(sinceTime === null ? {} : { sinceTime }),
+      ...(tailLines === undefined ? {} : { tailLines }),
+      ...(limitBytes === undefined ? {} : { limitBytes }),
+      ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
+    },
+    signal,
+  );
+  let first: IteratorResult<string>;
+  try {
+    first = await lines.next();
+  } catch (error) {
+    throw refusals.badRequest(error instanceof Error ? error.message : String(error));
+  }
+  return piecesOf(first, lines);
+}
+
+async function* piecesOf(first: IteratorResult<string>, rest: AsyncIterable<string>): AsyncGenerator<Buffer> {
+  if (first.done === true) return;
+  yield Buffer.from(first.value);
+  for await (const line of rest) yield Buffer.from(line);
+}
+
 /** Anything that a kubelet would answer. */
-export async function askKubelet(call: SubresourceCall): Promise<Draft | string> {
-  const { server, namespace, name, subresource, query = new URLSearchParams() } = call;
+export async function askKubelet(call: SubresourceCall): Promise<Draft | string | AsyncIterable<Buffer>> {
+  const { server, namespace, name, subresource, query = new URLSearchParams(), context } = call;
   if (subresource === "log") checkLogOptions(name, query);
   const pod = server.objects.get(Pods, { namespace, name });
   if (pod === undefined) throw refusals.notFound(pods, name);
@@ -60,6 +103,14 @@ export async function askKubelet(call: SubresourceCall): Promise<Draft | string>
   if (found === undefined) throw refusals.notFound(pods, node);
   if ((found.status?.addresses ?? []).length === 0) {
     throw statusError(500, "", "no preferred addresses found; known addresses: []");
+  }
+  if (server.kubelets !== undefined) {
+    if (subresource === "log") return logOf(server.kubelets, { namespace, name }, query, context.signal);
+    const wants = { exec: "to run commands in", attach: "to attach to", portforward: "that listens on a port" };
+    const text = wants[subresource as keyof typeof wants] ?? "";
+    throw refusals.badRequest(
+      `pod ${JSON.stringify(`${namespace}/${name}`)} runs on the simulated node ${JSON.stringify(node)}: there is no process ${text}`,
+    );
   }
   throw refusals.internal(
     `this API server runs without kubelets: nothing on node ${JSON.stringify(node)} can answer ${subresource} of pod ${JSON.stringify(`${namespace}/${name}`)}`,

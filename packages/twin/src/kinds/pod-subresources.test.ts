@@ -82,7 +82,7 @@ async function post(server: Server, subresource: string, name: string, body: Dra
       throw error;
     },
   );
-  return typeof answer === "object" ? answer : { text: answer };
+  return typeof answer === "object" ? (answer as Draft) : { text: answer };
 }
 
 const binding = (name: string, target: Draft, metadata: Draft = {}): Draft => ({

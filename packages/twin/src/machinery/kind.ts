@@ -154,7 +154,7 @@ export interface Subresource {
   /** POST (`binding`, `eviction`, `token`): answers with the body to send, usually the decoded body or a Status. */
   create?(call: SubresourceCall): Promise<Draft>;
   /** What this server has not got (`log` without nodes, `exec`, `proxy`): answers any other request. Throws a StatusError. */
-  connect?(call: SubresourceCall): Promise<Draft | string>;
+  connect?(call: SubresourceCall): Promise<Draft | string | AsyncIterable<Buffer>>;
 }
 
 export interface SubresourceCall {

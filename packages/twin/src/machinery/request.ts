@@ -1,3 +1,4 @@
+import type { Kubelets } from "./kubelets.ts";
 import type { Clock, KubeObject, Logger, Random, Resource, UserInfo } from "@fleetwright/kube";
 import type { Draft, Mutable } from "./draft.ts";
 import type { ServedKind } from "./kind.ts";
@@ -81,6 +82,8 @@ export interface ServerAccess {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** The nodes' side; absent: there is none. */
+  readonly kubelets?: Kubelets;
   /** The kinds served now, custom ones included; `undefined` when there is none. */
   kindOf(group: string, version: string, plural: string): ServedKind | undefined;
   /** All of them, in discovery's order. */

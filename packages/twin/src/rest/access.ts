@@ -14,7 +14,7 @@ import { deleteOptions } from "./options.ts";
 
 /** What the server does to itself. `core` is asked for late: it holds this. */
 export function createServerAccess(
-  parts: Pick<Core, "store" | "registry" | "clock" | "random" | "logger"> & { readonly objects: Objects },
+  parts: Pick<Core, "store" | "registry" | "clock" | "random" | "logger"> & Pick<ServerAccess, "objects" | "kubelets">,
   core: () => Core,
 ): ServerAccess {
   const { store, registry } = parts;
@@ -30,6 +30,7 @@ export function createServerAccess(
     clock: parts.clock,
     random: parts.random,
     logger: parts.logger,
+    ...(parts.kubelets === undefined ? {} : { kubelets: parts.kubelets }),
     kindOf: (group, version, plural) => registry.find(group, version, plural),
     kinds: () => registry.all(),
 

@@ -314,5 +314,8 @@ async function connect(request: ResourceCall, subresource: Subresource): Promise
   // Nothing to stream: nobody has run yet.
   if (answer === "") return { status: 204, headers: {}, body: "" };
   if (typeof answer === "string") return { status: 200, headers: { "content-type": "text/plain" }, body: answer };
+  if (answer !== undefined && Symbol.asyncIterator in answer) {
+    return { status: 200, headers: { "content-type": "text/plain" }, body: answer as AsyncIterable<Buffer> };
+  }
   return valueReply(200, answer, negotiate(call, plainOnly));
 }

@@ -19,6 +19,7 @@ import { createServiceAccountTokens } from "../auth/service-account-tokens.ts";
 import { createTokenSubresource } from "../auth/token-request.ts";
 import { createDiscovery } from "../discovery/discovery.ts";
 import type { Draft } from "../machinery/draft.ts";
+import type { Kubelets } from "../machinery/kubelets.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Call, Reply, RequestContext, RequestInfo } from "../machinery/request.ts";
 import { StatusError } from "../machinery/status-error.ts";
@@ -58,6 +59,8 @@ export interface ApiServerOptions {
   readonly auditLog?: AuditLog;
   /** @default over HTTPS */
   readonly callWebhook?: WebhookCaller;
+  /** Answers for the nodes. @default nobody does */
+  readonly kubelets?: Kubelets;
 }
 
 export interface ApiServer {
@@ -83,7 +86,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     assembleBuiltinKinds(builtinRules({ tokenSubresource: createTokenSubresource({ tokens, clock }) })),
   );
   const parts = { store, registry, clock, random, logger };
-  const access = createServerAccess({ ...parts, objects }, coreNow);
+  const kubelets = options.kubelets === undefined ? {} : { kubelets: options.kubelets };
+  const access = createServerAccess({ ...parts, objects, ...kubelets }, coreNow);
   const resolveService = createServiceResolver(objects);
   const authorize = createAuthorizer({ server: access });
   const identify = createTokenAuthenticator({ serviceAccountTokens: tokens });

@@ -3,6 +3,7 @@ import type { Clock, KeyPair, Logger, Random, Transport, UserInfo } from "@fleet
 import type { WebhookCaller } from "../admission/webhook-client.ts";
 import { startHttpServer } from "../http/http-server.ts";
 import { createInProcessTransport } from "../http/in-process-transport.ts";
+import type { Kubelets } from "../machinery/kubelets.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
 import { openStateStore } from "../storage/state-store.ts";
 import { createApiServer } from "./api-server.ts";
@@ -26,6 +27,8 @@ export interface TwinOptions {
   readonly historyWindowMs?: number;
   /** Writes every write down here, one `audit.k8s.io/v1` Event a line, before it is answered. Absent: nowhere. */
   readonly auditLogPath?: string;
+  /** Answers for the nodes: logs. @default nobody does */
+  readonly kubelets?: Kubelets;
   /** Answers admission and conversion webhooks without a connection, in simulations. @default calls them over HTTPS */
   readonly callWebhook?: WebhookCaller;
   /** Addresses of Services. @default "10.96.0.0/16" */
@@ -109,6 +112,7 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
       clientCa: credentials.authority.certificate,
       ...(auditLog === undefined ? {} : { auditLog }),
       ...(options.callWebhook === undefined ? {} : { callWebhook: options.callWebhook }),
+      ...(options.kubelets === undefined ? {} : { kubelets: options.kubelets }),
     });
     const http = listen
       ? await startHttpServer({
