@@ -290,7 +290,6 @@ class QuotaStorm {
         this.#violate(`wrongly refused: ${leaf} has ${hard - total} left`);
       if (await ask(hard - total + 1)) this.#violate(`over-admitted: ${leaf} would give more than it has`);
     }
-    await (this.#options as any).inspect?.(client);
     await clock.advance(1_000);
     for (const { metadata, spec, status } of await workloads()) {
       const wanted = spec?.replicas ?? 1;
@@ -320,7 +319,8 @@ interface Workload extends KubeObject {
   readonly status?: { readonly readyReplicas?: number };
 }
 
-const amount = (value: unknown): number => (value === undefined ? 0 : parseQuantity(String(value)).toNumber());
+const amount = (value: number | string | undefined): number =>
+  value === undefined ? 0 : parseQuantity(String(value)).toNumber();
 
 /** Processors by group: each replica asks for one. */
 function totalsOf(workloads: readonly Workload[]): ReadonlyMap<string, number> {

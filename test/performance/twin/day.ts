@@ -26,7 +26,11 @@ for (let minute = 0; minute < hours * 60; minute++) {
     Math.floor(((minute + 1) * perHour * stepMs) / 3_600_000) - Math.floor((minute * perHour * stepMs) / 3_600_000);
   const all = informer.list();
   const victims = Array.from({ length: due }, () => all[Math.floor(random.next() * all.length)]);
-  await Promise.all(victims.map((pod) => pod && cluster.client.delete(Pods, keyOf(pod)).catch(() => {})));
+  await Promise.all(
+    victims.map(async (pod) => {
+      if (pod !== undefined) await cluster.client.delete(Pods, keyOf(pod)).catch(() => {});
+    }),
+  );
   churned += due;
   await clock.advance(stepMs);
 }

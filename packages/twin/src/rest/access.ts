@@ -2,7 +2,7 @@ import type { KubeObject, Resource } from "@fleetwright/kube";
 import { copyJson, untyped } from "../machinery/draft.ts";
 import type { Draft, Mutable } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
-import type { Objects, RequestContext, ServerAccess } from "../machinery/request.ts";
+import type { RequestContext, ServerAccess } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { WriteConflict } from "../storage/store.ts";
 import { encodeObject, parseObject } from "./codec.ts";

@@ -26,7 +26,7 @@ export function cycleState(info: PodInfo, snapshot: Snapshot, namespaceLabels: N
   return { info, affinity: affinityState(info, snapshot, namespaceLabels), spread: spreadState(info, snapshot) };
 }
 
-export const nodeNameReason = "node(s) didn't match the requested node name";
+const nodeNameReason = "node(s) didn't match the requested node name";
 const unresolvable = (reason: string): Rejection => ({ reasons: [reason], isResolvable: false });
 
 /** The filters of the default profile, in its order; the first that says no decides. */

@@ -5,7 +5,7 @@ import { podOfTemplate } from "../pods/pod-writer.ts";
 /** A Job's pods: names, indexes, counts of failures (pkg/controller/job/{job_controller,indexed_job_utils}.go). */
 
 export const trackingFinalizer = "batch.kubernetes.io/job-tracking";
-export const indexAnnotation = "batch.kubernetes.io/job-completion-index";
+const indexAnnotation = "batch.kubernetes.io/job-completion-index";
 const failureCountAnnotation = "batch.kubernetes.io/job-index-failure-count";
 const ignoredCountAnnotation = "batch.kubernetes.io/job-index-ignored-failure-count";
 

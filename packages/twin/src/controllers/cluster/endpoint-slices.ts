@@ -150,7 +150,7 @@ function start({ cache, clientOf, clock, logger }: ControllerContext): Part {
       });
       if (ports.length === 0 && (service.spec?.ports?.length ?? 0) > 0) continue;
       for (const family of service.spec?.ipFamilies ?? ["IPv4"]) {
-        const addresses = (pod.status?.podIPs ?? []).flatMap(({ ip = "" }) =>
+        const addresses = (pod.status?.podIPs ?? []).flatMap(({ ip }) =>
           ip.includes(":") === (family === "IPv6") ? [ip] : [],
         );
         if (addresses.length === 0) continue;

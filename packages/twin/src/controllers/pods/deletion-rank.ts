@@ -14,7 +14,7 @@ function costOf(pod: Pod): number {
 }
 
 const restartsOf = (pod: Pod): number =>
-  Math.max(0, ...(pod.status?.containerStatuses ?? []).map(({ restartCount = 0 }) => restartCount));
+  Math.max(0, ...(pod.status?.containerStatuses ?? []).map(({ restartCount }) => restartCount));
 
 /** Larger for a shorter time, in powers of two, so that small differences do not matter (`afterOrZero` of logarithmic scale-down). */
 const ageBucket = (since: number, now: number): number =>

@@ -14,7 +14,7 @@ export const conditionOf = (pod: Pod, type: string): PodCondition | undefined =>
 export const isReady = (pod: Pod): boolean => conditionOf(pod, "Ready")?.status === "True";
 
 /** When a ready pod is available, in milliseconds; `undefined`: it is not ready. */
-export function availableAt(pod: Pod, minReadySeconds: number): number | undefined {
+function availableAt(pod: Pod, minReadySeconds: number): number | undefined {
   const ready = conditionOf(pod, "Ready");
   if (ready?.status !== "True") return undefined;
   if (minReadySeconds === 0) return 0;

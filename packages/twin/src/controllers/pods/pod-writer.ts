@@ -86,7 +86,7 @@ export class PodWriter {
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-export function isNamespaceTerminating(error: unknown): boolean {
+function isNamespaceTerminating(error: unknown): boolean {
   const causes = (error as { status?: { details?: { causes?: readonly { reason?: string }[] } } }).status?.details
     ?.causes;
   return causes?.some(({ reason }) => reason === "NamespaceTerminating") === true;

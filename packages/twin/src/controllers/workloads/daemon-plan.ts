@@ -6,7 +6,7 @@ import { scaled } from "../percentage.ts";
 /** Where a DaemonSet's pods belong (pkg/controller/daemon/{daemon_controller,update,util}.go). */
 
 /** What every daemon tolerates (`AddOrUpdateDaemonPodTolerations`). */
-export function daemonTolerations(spec: PodSpec): readonly Toleration[] {
+function daemonTolerations(spec: PodSpec): readonly Toleration[] {
   const added: Toleration[] = [
     { key: "node.kubernetes.io/not-ready", operator: "Exists", effect: "NoExecute" },
     { key: "node.kubernetes.io/unreachable", operator: "Exists", effect: "NoExecute" },

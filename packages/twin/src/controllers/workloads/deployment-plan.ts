@@ -44,7 +44,7 @@ export const readyReplicas = (sets: readonly ReplicaSet[]): number =>
 export const isActiveSet = (set: ReplicaSet): boolean => wantedOf(set) > 0;
 
 export const byCreation = (left: ReplicaSet, right: ReplicaSet): number => {
-  const [first = "", second = ""] = [left.metadata.creationTimestamp ?? "", right.metadata.creationTimestamp ?? ""];
+  const [first, second] = [left.metadata.creationTimestamp ?? "", right.metadata.creationTimestamp ?? ""];
   if (first !== second) return first < second ? -1 : 1;
   return (left.metadata.name ?? "") < (right.metadata.name ?? "") ? -1 : 1;
 };

@@ -29,7 +29,7 @@ export function withCondition(
   return [...withoutCondition(conditions, next.type), { ...next, lastUpdateTime: at, lastTransitionTime }];
 }
 
-export const withoutCondition = (
+const withoutCondition = (
   conditions: readonly DeploymentCondition[] | undefined,
   unwanted: string,
 ): readonly DeploymentCondition[] => (conditions ?? []).filter(({ type }) => type !== unwanted);

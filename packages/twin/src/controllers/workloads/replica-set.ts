@@ -1,7 +1,6 @@
 import {
   createController,
   isNotFound,
-  keyOf,
   keyString,
   Pods,
   ReplicaSets,
@@ -150,8 +149,10 @@ function start(context: ControllerContext, kind: ReplicaKind): Part {
 
 type ReplicaSetCondition = NonNullable<NonNullable<ReplicaSet["status"]>["conditions"]>[number];
 
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : JSON.stringify(error));
+
 /** `calculateStatus` (replica_set_utils.go). */
-export function nextStatus(
+function nextStatus(
   kind: ReplicaKind,
   set: ReplicaSet,
   active: readonly Pod[],
@@ -170,7 +171,7 @@ export function nextStatus(
   let conditions: readonly ReplicaSetCondition[] = before;
   if (failure === undefined) conditions = before.filter(({ type }) => type !== "ReplicaFailure");
   else if (!before.some(({ type }) => type === "ReplicaFailure")) {
-    const message = failure instanceof Error ? failure.message : String(failure);
+    const message = textOf(failure);
     const reason = active.length < wanted ? "FailedCreate" : "FailedDelete";
     conditions = [
       ...before,

@@ -4,9 +4,9 @@ import type { NodeInfo, PodInfo, Snapshot } from "../snapshot.ts";
 
 /** Affinity between pods (plugins/interpodaffinity). */
 
-export const affinityReason = "node(s) didn't match pod affinity rules";
-export const antiAffinityReason = "node(s) didn't match pod anti-affinity rules";
-export const existingAntiAffinityReason = "node(s) didn't satisfy existing pods anti-affinity rules";
+const affinityReason = "node(s) didn't match pod affinity rules";
+const antiAffinityReason = "node(s) didn't match pod anti-affinity rules";
+const existingAntiAffinityReason = "node(s) didn't satisfy existing pods anti-affinity rules";
 
 /** The labels of a namespace. */
 export type NamespaceLabels = (name: string) => Readonly<Record<string, string>> | undefined;

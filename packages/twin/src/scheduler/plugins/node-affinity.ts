@@ -39,7 +39,7 @@ function termHolds({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm
   );
 }
 
-export const nodeSelectorMatches = (selector: NodeSelector, node: Node): boolean =>
+const nodeSelectorMatches = (selector: NodeSelector, node: Node): boolean =>
   selector.nodeSelectorTerms.some((term) => termHolds(term, node));
 
 /** Whether a pod's nodeSelector and required node affinity let it onto a node (`GetRequiredNodeAffinity`). */
@@ -49,7 +49,7 @@ export function requiredNodeAffinityMatches(spec: PodSpec, node: Node): boolean 
   return required === undefined || nodeSelectorMatches(required, node);
 }
 
-export const nodeAffinityReason = "node(s) didn't match Pod's node affinity/selector";
+const nodeAffinityReason = "node(s) didn't match Pod's node affinity/selector";
 
 export const filterNodeAffinity = ({ spec }: PodInfo, { node }: NodeInfo): string | undefined =>
   requiredNodeAffinityMatches(spec, node) ? undefined : nodeAffinityReason;

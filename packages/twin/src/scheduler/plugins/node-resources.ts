@@ -23,7 +23,7 @@ export function fitsEmpty({ requests }: PodInfo, { allocatable }: NodeInfo): boo
   return true;
 }
 
-export const portsReason = "node(s) didn't have free ports for the requested pod ports";
+const portsReason = "node(s) didn't have free ports for the requested pod ports";
 
 export function filterPorts({ ports }: PodInfo, node: NodeInfo): string | undefined {
   if (ports.length === 0) return undefined;

@@ -6,8 +6,8 @@ import { isTolerated } from "./taint-toleration.ts";
 
 /** Spreading over topologies (plugins/podtopologyspread). */
 
-export const spreadReason = "node(s) didn't match pod topology spread constraints";
-export const missingLabelReason = "node(s) didn't match pod topology spread constraints (missing required label)";
+const spreadReason = "node(s) didn't match pod topology spread constraints";
+const missingLabelReason = "node(s) didn't match pod topology spread constraints (missing required label)";
 
 export interface SpreadState {
   filter(node: NodeInfo): { readonly reason: string; readonly isResolvable: boolean } | undefined;

@@ -21,8 +21,8 @@ export function tolerates(
 export const isTolerated = (taint: Taint, tolerations: readonly Toleration[] | undefined): boolean =>
   tolerations?.some((toleration) => tolerates(toleration, taint)) === true;
 
-export const taintReason = "node(s) had untolerated taint(s)";
-export const unschedulableReason = "node(s) were unschedulable";
+const taintReason = "node(s) had untolerated taint(s)";
+const unschedulableReason = "node(s) were unschedulable";
 const unschedulable: Taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };
 
 export function filterUnschedulable({ spec }: PodInfo, { node }: NodeInfo): string | undefined {
