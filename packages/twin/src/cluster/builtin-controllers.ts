@@ -1,3 +1,4 @@
+import { autoscalingControllers } from "../controllers/autoscaling/horizontal.ts";
 import { batchControllers } from "../controllers/batch/batch-controllers.ts";
 import { clusterControllers } from "../controllers/cluster/cluster-controllers.ts";
 import type { Controllers } from "../controllers/context.ts";
@@ -8,4 +9,5 @@ export const builtinControllers: readonly Controllers[] = [
   ...clusterControllers,
   ...workloadControllers,
   ...batchControllers,
+  ...autoscalingControllers,
 ];

@@ -49,8 +49,12 @@ export const byCreation = (left: ReplicaSet, right: ReplicaSet): number => {
   return (left.metadata.name ?? "") < (right.metadata.name ?? "") ? -1 : 1;
 };
 
-export const revisionOf = (object: { readonly metadata: ReplicaSet["metadata"] }): number =>
-  Number(object.metadata.annotations?.[annotations.revision] ?? 0) || 0;
+/** 64 bits; what is no number is 0. */
+export const revisionNumber = (text: string | undefined): bigint =>
+  text !== undefined && /^-?\d+$/.test(text) ? BigInt(text) : 0n;
+
+export const revisionOf = (object: { readonly metadata: ReplicaSet["metadata"] }): bigint =>
+  revisionNumber(object.metadata.annotations?.[annotations.revision]);
 
 /** A change of a replica set's size. */
 export interface Scaling {

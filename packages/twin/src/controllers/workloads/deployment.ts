@@ -35,6 +35,7 @@ import {
   newSetReplicas,
   oldSetScalings,
   proportionalScalings,
+  revisionNumber,
   revisionOf,
   wantedOf,
 } from "./deployment-plan.ts";
@@ -177,7 +178,8 @@ function start(context: ControllerContext): Part {
     /** The new set with the right annotations, created if need be (`getNewReplicaSet`). */
     async #syncNewSet(mayCreate: boolean): Promise<void> {
       const current = this.#new;
-      const revision = String(Math.max(0, ...this.#old.map(revisionOf)) + 1);
+      const newest = this.#old.map(revisionOf).reduce((left, right) => (left > right ? left : right), 0n);
+      const revision = String(newest + 1n);
       if (current !== undefined) {
         const wanted = setAnnotations(this.#deployment, current.metadata.annotations ?? {}, revision, true);
         const { minReadySeconds = 0 } = this.#deployment.spec ?? {};
@@ -362,7 +364,7 @@ function start(context: ControllerContext): Part {
       if (limit === undefined) return;
       const alive = this.#old.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
       const excess = alive
-        .toSorted((left, right) => revisionOf(left) - revisionOf(right) || byCreation(left, right))
+        .toSorted((left, right) => Number(revisionOf(left) - revisionOf(right)) || byCreation(left, right))
         .slice(0, Math.max(0, alive.length - limit));
       for (const set of excess) {
         const { metadata, status } = set;
@@ -436,7 +438,7 @@ function setAnnotations(
   for (const [key, value] of Object.entries(deployment.metadata.annotations ?? {}))
     if (!ownAnnotations.includes(key)) result[key] = value;
   const known = before[annotations.revision];
-  if (Number(known ?? 0) < Number(revision)) {
+  if (revisionNumber(known) < revisionNumber(revision)) {
     result[annotations.revision] = revision;
     if (known !== undefined) {
       const history = [...(before[annotations.history]?.split(",") ?? []), known].join(",");
