@@ -1,5 +1,6 @@
 import type { Command, Options } from "./command.ts";
 import { managerCommand } from "./commands/manager.ts";
+import { nodesCommand } from "./commands/nodes.ts";
 import { quotaCanICommand } from "./commands/quota-can-i.ts";
 import { quotaExplainCommand } from "./commands/quota-explain.ts";
 import { quotaTreeCommand } from "./commands/quota-tree.ts";
@@ -11,6 +12,7 @@ export const commands = [
   managerCommand,
   upCommand,
   twinCommand,
+  nodesCommand,
   quotaTreeCommand,
   quotaExplainCommand,
   quotaCanICommand,

@@ -22,15 +22,41 @@ describe("durations", () => {
 
 describe("what a pod asks for", () => {
   it("is nothing special without annotations", () => {
-    expect(wishesOf({}, 1000)).toMatchObject({ runForMs: undefined, exitCode: 0, ignored: [] });
+    const wishes = wishesOf({}, 1000);
+    expect(wishes.ignored).toEqual([]);
+    expect(wishes.of("main")).toMatchObject({
+      runForMs: undefined,
+      exitCodes: [0],
+      readiness: [],
+      killedAfterMs: undefined,
+    });
   });
 
   it("names the annotations that it does not understand and takes their defaults", () => {
     const annotations = { [podAnnotations.runFor]: "soon", [podAnnotations.exitCode]: "256" };
-    expect(wishesOf({ annotations }, 1000)).toMatchObject({
-      runForMs: undefined,
-      exitCode: 0,
-      ignored: ['nodes.fleetwright.dev/run-for: "soon"', 'nodes.fleetwright.dev/exit-code: "256"'],
+    const wishes = wishesOf({ annotations }, 1000);
+    expect(wishes.of("main")).toMatchObject({ runForMs: undefined, exitCodes: [0] });
+    expect(new Set(wishes.ignored)).toEqual(
+      new Set(['nodes.fleetwright.dev/run-for: "soon"', 'nodes.fleetwright.dev/exit-code: "256"']),
+    );
+  });
+
+  it("is one container's where its name is behind it", () => {
+    const annotations = {
+      [podAnnotations.exitCode]: "1",
+      [`${podAnnotations.exitCode}.side`]: "2,3,0",
+      [`${podAnnotations.readiness}.side`]: "fail@1m ok@30s",
+      [`${podAnnotations.liveness}.side`]: "fail@2m",
+    };
+    const wishes = wishesOf({ annotations }, 1000);
+    expect(wishes.of("main").exitCodes).toEqual([1]);
+    expect(wishes.of("side")).toMatchObject({
+      exitCodes: [2, 3, 0],
+      readiness: [
+        { ok: true, afterMs: 30_000 },
+        { ok: false, afterMs: 60_000 },
+      ],
+      killedAfterMs: 120_000,
     });
   });
 });

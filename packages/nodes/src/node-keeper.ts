@@ -1,6 +1,8 @@
-import { isAlreadyExists, isConflict, isNotFound, Leases, Nodes } from "@fleetwright/kube";
+import { FleetwrightError, isAlreadyExists, isConflict, isNotFound, Leases, Nodes } from "@fleetwright/kube";
 import type { Client, Clock, Informer, Lease, Logger, Node, Random, Timer } from "@fleetwright/kube";
 import { BoundedTasks } from "./bounded-tasks.ts";
+import { faultAnnotation, kernelLine, parseFault } from "./node-fault.ts";
+import type { NodeFault } from "./node-fault.ts";
 import {
   isReady,
   leaseNamespace,
@@ -9,6 +11,7 @@ import {
   nodeAddress,
   nodeConditions,
   nodeName,
+  reportedStatus,
   renewalIntervalMs,
 } from "./node-object.ts";
 import type { NodePool } from "./node-object.ts";
@@ -23,6 +26,8 @@ export interface NodeKeeperOptions {
   readonly statusIntervalMs: number;
   /** Healthy nodes write nothing: who wants to know asks {@link NodeKeeper.heartbeatOf}. */
   readonly derived: boolean;
+  /** Told of the fault that a node's annotation asks for; `undefined`: it is taken away. */
+  readonly onFault: (nodeName: string, fault: NodeFault | undefined) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -40,6 +45,12 @@ interface KeptNode {
   paused: boolean;
   /** When it was cut off, in milliseconds. */
   pausedAt: number;
+  faults: readonly NodeFault[];
+  /** Its kernel's lines, `<5>[seconds since boot] …`. */
+  readonly kernelLog: string[];
+  bootedAt: number;
+  /** The annotation that its present faults come from. */
+  annotated: string | undefined;
   nextStatus: number;
 }
 
@@ -92,6 +103,10 @@ export class NodeKeeper {
           reporting: false,
           paused: false,
           pausedAt: 0,
+          faults: [],
+          kernelLog: [],
+          bootedAt: Math.floor(clock.now()),
+          annotated: undefined,
           // Spread over the interval from the start, or all would report at once for ever.
           nextStatus: clock.now() + statusIntervalMs * (0.5 + random.next() / 2),
         };
@@ -110,6 +125,46 @@ export class NodeKeeper {
       updated: (_, node) => this.#see(node),
       deleted: (node) => this.#forget(node),
     });
+  }
+
+  /** @throws FleetwrightError `FW_NODES_UNKNOWN` */
+  #nodeOf(name: string): KeptNode {
+    const node = this.#kept.get(name);
+    if (node !== undefined) return node;
+    throw new FleetwrightError("FW_NODES_UNKNOWN", `node ${JSON.stringify(name)} is not simulated here`);
+  }
+
+  faultsOf(name: string): readonly NodeFault[] {
+    return this.#kept.get(name)?.faults ?? [];
+  }
+
+  kernelLog(name: string): readonly string[] {
+    return [...this.#nodeOf(name).kernelLog];
+  }
+
+  /** Lets something go wrong with a node; what its pods make of it is the runner's. @throws FleetwrightError `FW_NODES_UNKNOWN` */
+  fault(name: string, fault: NodeFault): void {
+    const node = this.#nodeOf(name);
+    const now = this.#options.clock.now();
+    const line = kernelLine(fault);
+    if (line !== undefined)
+      node.kernelLog.push(`<3>[${((now - node.bootedAt) / 1000).toFixed(6).padStart(12)}] ${line}`);
+    if (fault.kind === "reboot") {
+      node.bootedAt = Math.floor(now);
+      node.kernelLog.length = 0;
+      // A reset brings GPUs back; whether they are sound is for tests to say.
+      node.faults = node.faults.filter(({ kind }) => kind !== "xid" && kind !== "ecc");
+    } else node.faults = [...node.faults, fault];
+    if (fault.kind === "partition") this.setPaused(name, true);
+    else this.#queueReport(node);
+  }
+
+  /** All is well again. @throws FleetwrightError `FW_NODES_UNKNOWN` */
+  heal(name: string): void {
+    const node = this.#nodeOf(name);
+    node.faults = [];
+    if (node.paused) this.setPaused(name, false);
+    this.#queueReport(node);
   }
 
   /** Stops or resumes a node's heartbeats, as if its machine had been cut off. */
@@ -174,8 +229,21 @@ export class NodeKeeper {
 
   #see(current: Node): void {
     const node = this.#kept.get(current.metadata.name ?? "");
-    if (node === undefined || node.paused || this.#stopped) return;
-    if (!isReady(current)) this.#queueReport(node);
+    if (node === undefined || this.#stopped) return;
+    this.#readAnnotation(node, current.metadata.annotations?.[faultAnnotation]);
+    if (node.paused) return;
+    if (!isReady(current) && !node.faults.some(({ kind }) => kind === "notReady")) this.#queueReport(node);
+  }
+
+  #readAnnotation(node: KeptNode, text: string | undefined): void {
+    if (text === node.annotated) return;
+    node.annotated = text;
+    try {
+      const fault = text === undefined ? undefined : parseFault(text, node.pool.gpu?.count ?? 0);
+      this.#options.onFault(node.name, fault);
+    } catch (error) {
+      this.#options.logger.warn({ node: node.name, error }, "a fault is not understood; nothing happens");
+    }
   }
 
   /** As with a kubelet: a node that someone deletes does not come back by itself. */
@@ -202,7 +270,8 @@ export class NodeKeeper {
     const { client, clock, statusIntervalMs } = this.#options;
     const now = clock.now();
     node.nextStatus = now + statusIntervalMs;
-    const patch = { status: { conditions: nodeConditions(current?.status?.conditions, now) } };
+    const { conditions, ...rest } = reportedStatus(node.pool, node.name, node.bootedAt, node.faults);
+    const patch = { status: { ...rest, conditions: nodeConditions(current?.status?.conditions, now, conditions) } };
     await client.patch(Nodes, { name: node.name }, { type: "strategic", patch }, { subresource: "status" });
   }
 

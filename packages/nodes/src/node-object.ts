@@ -1,3 +1,5 @@
+import { brokenGpus, faultConditions } from "./node-fault.ts";
+import type { NodeFault } from "./node-fault.ts";
 import { timeText } from "@fleetwright/kube";
 import { microTime, type Lease, type Node, type NodeCondition, type NodeStatus, type Taint } from "@fleetwright/kube";
 
@@ -98,20 +100,38 @@ function nodeStatus(pool: NodePool, name: string, address: string, now: number):
       containerRuntimeVersion: "simulated://1",
       machineID: name,
       systemUUID: name,
-      bootID: `${name}-${Math.floor(now)}`,
+      bootID: bootId(name, now),
     },
   };
 }
 
-/** Ready and without pressure. A condition that held before keeps the time of its last change. */
-export function nodeConditions(before: readonly NodeCondition[] | undefined, now: number): readonly NodeCondition[] {
+/** What of its status a node reports again and again, with what is the matter with it. */
+export function reportedStatus(pool: NodePool, name: string, bootedAt: number, faults: readonly NodeFault[]) {
+  const broken = brokenGpus(faults).size;
+  const gpus = pool.gpu === undefined ? undefined : String(pool.gpu.count - broken);
+  return {
+    conditions: faultConditions(faults),
+    nodeInfo: { bootID: bootId(name, bootedAt) },
+    ...(gpus !== undefined && { allocatable: { "nvidia.com/gpu": gpus } }),
+  };
+}
+
+const bootId = (name: string, bootedAt: number): string => `${name}-${Math.floor(bootedAt)}`;
+
+/** Ready and without pressure but for what is said. A condition that held before keeps the time of its last change. */
+export function nodeConditions(
+  before: readonly NodeCondition[] | undefined,
+  now: number,
+  different: readonly Pick<NodeCondition, "type" | "status" | "reason" | "message">[] = [],
+): readonly NodeCondition[] {
   const at = timeText(now);
-  const wanted = [
+  const healthy: readonly Pick<NodeCondition, "type" | "status" | "reason" | "message">[] = [
     { type: "Ready", status: "True", reason: "KubeletReady", message: "simulated kubelet is posting ready status" },
     { type: "MemoryPressure", status: "False", reason: "KubeletHasSufficientMemory", message: "" },
     { type: "DiskPressure", status: "False", reason: "KubeletHasNoDiskPressure", message: "" },
     { type: "PIDPressure", status: "False", reason: "KubeletHasSufficientPID", message: "" },
-  ] as const;
+  ];
+  const wanted = healthy.map((condition) => different.findLast(({ type }) => type === condition.type) ?? condition);
   return wanted.map((next) => {
     const old = before?.find(({ type }) => type === next.type);
     const since = old?.status === next.status ? old.lastTransitionTime : undefined;

@@ -158,6 +158,49 @@ describe("a pod's life", () => {
     expect(life.pod.status?.containerStatuses?.[0]?.state?.waiting?.reason).toBe("PodInitializing");
   });
 
+  it("has containers that live and end each for itself", () => {
+    const side: Container = { name: "side", image: "side:1" };
+    const annotations = {
+      [`${podAnnotations.runFor}.main`]: "5s",
+      [`${podAnnotations.runFor}.side`]: "20s",
+      [`${podAnnotations.exitCode}.side`]: "4",
+    };
+    const spec = { containers: [main, side], restartPolicy: "Never" };
+    const before = live(pod({ annotations, spec }), start, 4);
+    expect(before.pod.status?.containerStatuses?.map(({ state }) => Object.keys(state ?? {})[0])).toEqual([
+      "terminated",
+      "running",
+    ]);
+    expect(conditionOf(before.pod, "Ready")?.status).toBe("False");
+    const life = live(pod({ annotations, spec }));
+    expect(life.phases).toEqual(["Running", "Failed"]);
+    expect(life.pod.status?.containerStatuses?.map(({ state }) => state?.terminated?.exitCode)).toEqual([0, 4]);
+  });
+
+  it("restarts only the container that fails, until a run of it succeeds", () => {
+    const side: Container = { name: "side", image: "side:1" };
+    const annotations = { [`${podAnnotations.runFor}.side`]: "1s", [`${podAnnotations.exitCode}.side`]: "1,1,0" };
+    const life = live(pod({ annotations, spec: { containers: [main, side], restartPolicy: "OnFailure" } }));
+    expect(life.pod.status?.containerStatuses?.map(({ restartCount }) => restartCount)).toEqual([0, 2]);
+    expect(life.pod.status?.phase).toBe("Running");
+  });
+
+  it("is ready when its readiness probe says so, and killed when its liveness probe fails", () => {
+    const annotations = { [podAnnotations.readiness]: "ok@0s fail@10s ok@20s", [podAnnotations.liveness]: "fail@1m" };
+    const ready: (string | undefined)[] = [];
+    let current = pod({ annotations });
+    for (let now = start, count = 0; count < 8; count++) {
+      const step = stepOf(current, now);
+      if (step.kind === "wait") now = step.until;
+      else if (step.kind === "status") current = written(current, step.status);
+      const state = conditionOf(current, "Ready")?.status;
+      if (ready.at(-1) !== state) ready.push(state);
+    }
+    expect(ready).toEqual(["True", "False", "True"]);
+    const [status] = live(pod({ annotations }), start, 8).pod.status?.containerStatuses ?? [];
+    expect(status).toMatchObject({ restartCount: 1, lastState: { terminated: { exitCode: 137 } } });
+  });
+
   it("fails at its active deadline", () => {
     const life = live(pod({ spec: { activeDeadlineSeconds: 15 } }));
     expect(life.pod.status).toMatchObject({ phase: "Failed", reason: "DeadlineExceeded" });

@@ -1,7 +1,7 @@
 import { timeText } from "@fleetwright/kube";
 import type { Pod, PodCondition, PodStatus } from "@fleetwright/kube";
 import type { LifeWishes } from "./annotations.ts";
-import { containerStatuses, initProgress, mainProgress } from "./container-life.ts";
+import { containerStatuses, endedSidecars, initProgress, mainProgress } from "./container-life.ts";
 
 /** Where a pod runs. */
 export interface PodPlace {
@@ -70,13 +70,14 @@ function nextStatus(
   const init = initProgress(pod, wishes, started, now);
   const main = init.done ? mainProgress(pod, wishes, now) : undefined;
   const phase = main?.phase ?? init.phase;
+  const isOver = phase === "Succeeded" || phase === "Failed";
   const status = withConditions(pod, now, {
     initialized: init.done,
     ready: main?.ready === true,
     status: {
       ...base(pod, place, startTime),
       phase,
-      initContainerStatuses: init.statuses,
+      initContainerStatuses: isOver ? endedSidecars(init.statuses, timeText(now)) : init.statuses,
       containerStatuses: main?.statuses ?? containerStatuses(pod, { waiting: { reason: "PodInitializing" } }),
     },
   });

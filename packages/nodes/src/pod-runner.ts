@@ -7,12 +7,14 @@ import {
   keyString,
   parseKey,
   Pods,
+  timeText,
 } from "@fleetwright/kube";
-import type { Client, Clock, Informer, Logger, Pod, PodStatus, Random, Timer } from "@fleetwright/kube";
+import type { Client, Clock, CoreEventInput, Informer, Logger, Pod, PodStatus, Random, Timer } from "@fleetwright/kube";
 import { wishesOf } from "./annotations.ts";
 import { BoundedTasks } from "./bounded-tasks.ts";
 import { podAddress } from "./node-object.ts";
-import { nextStep } from "./pod-life.ts";
+import { eventsOf, killingEvents } from "./pod-events.ts";
+import { isFinished, nextStep } from "./pod-life.ts";
 
 export interface PodRunnerOptions {
   readonly client: Client;
@@ -20,6 +22,10 @@ export interface PodRunnerOptions {
   /** The node's address; `undefined`: not one that runs pods (now). */
   readonly hostIPOf: (nodeName: string) => string | undefined;
   readonly jobRunForMs: number;
+  /** How much longer a pod that starts on the node needs, in milliseconds. */
+  readonly startDelayOf: (nodeName: string) => number;
+  /** Says what kubelets say. */
+  readonly events: ((nodeName: string, event: CoreEventInput) => void) | undefined;
   /** Calls at a time. */
   readonly concurrency: number;
   readonly clock: Clock;
@@ -34,6 +40,8 @@ export class PodRunner {
   readonly #queued = new Set<string>();
   readonly #timers = new Map<string, Timer>();
   readonly #failures = new Map<string, number>();
+  /** Pods that a slow node starts later. */
+  readonly #slowStarts = new Map<string, number>();
   /** What we wrote and the cache does not show yet: deciding on the older state would write it again. */
   readonly #written = new Map<string, { readonly uid: string; readonly resourceVersion: string }>();
   readonly #addresses = new Set<string>();
@@ -49,9 +57,91 @@ export class PodRunner {
   start(): void {
     this.#removeHandler = this.#options.informer.addHandler({
       added: (pod) => this.#see(pod),
-      updated: (_, pod) => this.#see(pod),
+      updated: (before, pod) => {
+        const { events } = this.#options;
+        const isToldToGo =
+          pod.metadata.deletionTimestamp !== undefined && before.metadata.deletionTimestamp === undefined;
+        const nodeName = pod.spec?.nodeName ?? "";
+        if (events !== undefined && isToldToGo && this.#options.hostIPOf(nodeName) !== undefined) {
+          for (const event of killingEvents(pod)) events(nodeName, event);
+        }
+        this.#see(pod);
+      },
       deleted: (pod) => this.#forget(pod),
     });
+  }
+
+  #podsOn(nodeName: string): readonly Pod[] {
+    return this.#options.informer.list().filter(({ spec }) => spec?.nodeName === nodeName);
+  }
+
+  /** The machine has started anew: containers were killed, and run again where their policy says so. */
+  async reboot(nodeName: string): Promise<void> {
+    const now = this.#options.clock.now();
+    for (const pod of this.#podsOn(nodeName)) {
+      if (isFinished(pod) || pod.status?.startTime === undefined) continue;
+      const statuses = (pod.status.containerStatuses ?? []).map((status) => {
+        const startedAt = status.state?.running?.startedAt;
+        if (startedAt === undefined) return status;
+        const terminated = { exitCode: 255, reason: "Unknown", startedAt, finishedAt: timeText(now) };
+        return { ...status, ready: false, started: false, state: { terminated } };
+      });
+      await this.#write(pod, { ...pod.status, containerStatuses: statuses });
+    }
+  }
+
+  /** The pod that matters least is told to go for want of room (pkg/kubelet/eviction). */
+  async evict(nodeName: string, resource: "memory" | "disk"): Promise<void> {
+    const now = this.#options.clock.now();
+    const running = this.#podsOn(nodeName).filter(
+      (pod) => !isFinished(pod) && pod.metadata.deletionTimestamp === undefined,
+    );
+    const rank = (pod: Pod): number => (pod.status?.qosClass === "BestEffort" ? 0 : 1_000) + (pod.spec?.priority ?? 0);
+    const [victim] = running.toSorted(
+      (left, right) => rank(left) - rank(right) || (keyString(keyOf(left)) < keyString(keyOf(right)) ? -1 : 1),
+    );
+    if (victim === undefined) return;
+    const message = `The node was low on resource: ${resource === "memory" ? "memory" : "ephemeral-storage"}. `;
+    const condition = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: "TerminationByKubelet",
+      message,
+      lastTransitionTime: timeText(now),
+    };
+    const terminated = {
+      exitCode: 137,
+      reason: "Error",
+      finishedAt: timeText(now),
+      startedAt: victim.status?.startTime ?? timeText(now),
+    };
+    const containerStatuses = (victim.status?.containerStatuses ?? []).map((status) => ({
+      ...status,
+      ready: false,
+      started: false,
+      state: { terminated },
+    }));
+    this.#options.events?.(nodeName, { about: victim, type: "Warning", reason: "Evicted", message });
+    await this.#write(victim, {
+      ...victim.status,
+      phase: "Failed",
+      reason: "Evicted",
+      message,
+      containerStatuses,
+      conditions: [condition],
+    });
+  }
+
+  async #write(pod: Pod, status: PodStatus): Promise<void> {
+    await this.#options.client
+      .patch(Pods, keyOf(pod), statusPatch(pod, status), { subresource: "status" })
+      .catch((error: unknown) => {
+        if (!isNotFound(error))
+          this.#options.logger.warn(
+            { pod: keyString(keyOf(pod)), error },
+            "a simulated node could not write what a fault did",
+          );
+      });
   }
 
   /** Looks at all pods of a node again: it runs pods once more. */
@@ -79,6 +169,7 @@ export class PodRunner {
     this.#timers.get(key)?.cancel();
     this.#timers.delete(key);
     this.#failures.delete(key);
+    this.#slowStarts.delete(key);
     this.#written.delete(key);
     if (pod.status?.podIP) this.#addresses.delete(pod.status.podIP);
   }
@@ -125,9 +216,10 @@ export class PodRunner {
   }
 
   async #advance(key: string, pod: Pod): Promise<void> {
-    const { clock, client, logger, hostIPOf, jobRunForMs } = this.#options;
-    const hostIP = hostIPOf(pod.spec?.nodeName ?? "");
-    if (hostIP === undefined) return;
+    const { clock, client, logger, hostIPOf, jobRunForMs, events } = this.#options;
+    const nodeName = pod.spec?.nodeName ?? "";
+    const hostIP = hostIPOf(nodeName);
+    if (hostIP === undefined || this.#waitsToStart(key, pod, nodeName)) return;
     const wishes = wishesOf(pod.metadata, jobRunForMs);
     if (wishes.ignored.length > 0 && pod.status?.startTime === undefined)
       logger.warn({ pod: key, annotations: wishes.ignored }, "annotations of a simulated pod are not understood");
@@ -136,6 +228,7 @@ export class PodRunner {
     switch (step.kind) {
       case "status": {
         this.#addresses.add(podIP);
+        if (events !== undefined) for (const event of eventsOf(pod, step.status)) events(nodeName, event);
         const after = await client.patch(Pods, keyOf(pod), statusPatch(pod, step.status), { subresource: "status" });
         const { uid = "", resourceVersion = "" } = after.metadata;
         // The event may have overtaken the answer: then nothing would come that looks at the pod again.
@@ -156,6 +249,20 @@ export class PodRunner {
       case "rest":
         return;
     }
+  }
+
+  /** On a slow node, new pods take their time. */
+  #waitsToStart(key: string, pod: Pod, nodeName: string): boolean {
+    const delayMs =
+      pod.status?.startTime === undefined && pod.metadata.deletionTimestamp === undefined
+        ? this.#options.startDelayOf(nodeName)
+        : 0;
+    if (delayMs === 0) return false;
+    const until = this.#slowStarts.get(key) ?? this.#options.clock.now() + delayMs;
+    this.#slowStarts.set(key, until);
+    if (this.#options.clock.now() >= until) return false;
+    this.#queueAt(key, until);
+    return true;
   }
 
   #retry(key: string, error: unknown): void {

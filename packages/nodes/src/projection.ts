@@ -1,8 +1,10 @@
-import type { Container, Node, ObjectMeta, Pod, PodSpec } from "@fleetwright/kube";
+import type { Container, KubeObject, Node, ObjectMeta, Pod, PodSpec } from "@fleetwright/kube";
+import { faultAnnotation } from "./node-fault.ts";
 
 /** Only what is read: tens of thousands of pods are kept. */
 export function projectPod(pod: Pod): Pod {
   return {
+    ...typeOf(pod),
     metadata: projectMetadata(pod.metadata),
     ...(pod.spec && { spec: projectSpec(pod.spec) }),
     ...(pod.status && { status: pod.status }),
@@ -22,11 +24,20 @@ function projectSpec(spec: PodSpec): PodSpec {
   };
 }
 
+const typeOf = ({ apiVersion, kind }: KubeObject): Partial<KubeObject> => ({
+  ...(apiVersion !== undefined && { apiVersion }),
+  ...(kind !== undefined && { kind }),
+});
+
 export function projectNode(node: Node): Node {
   const { name, uid, resourceVersion } = node.metadata;
   return {
+    ...typeOf(node),
     metadata: {
       ...(name !== undefined && { name }),
+      ...(node.metadata.annotations?.[faultAnnotation] !== undefined && {
+        annotations: { [faultAnnotation]: node.metadata.annotations[faultAnnotation] },
+      }),
       ...(uid !== undefined && { uid }),
       ...(resourceVersion !== undefined && { resourceVersion }),
     },

@@ -1,6 +1,17 @@
-import { createCache, Nodes, Pods, silentLogger, systemClock, systemRandom } from "@fleetwright/kube";
-import type { Cache, Client, Clock, Logger, ObjectKey, Random } from "@fleetwright/kube";
+import {
+  createCache,
+  createCoreEventRecorder,
+  FleetwrightError,
+  Nodes,
+  Pods,
+  silentLogger,
+  systemClock,
+  systemRandom,
+} from "@fleetwright/kube";
+import type { Cache, Client, Clock, CoreEventRecorder, Logger, ObjectKey, Random } from "@fleetwright/kube";
+import type { NodeFault } from "./node-fault.ts";
 import { NodeKeeper } from "./node-keeper.ts";
+import { nodeName } from "./node-object.ts";
 import type { NodePool } from "./node-object.ts";
 import { podLogs } from "./pod-logs.ts";
 import type { PodLogOptions } from "./pod-logs.ts";
@@ -41,6 +52,9 @@ export interface SimulatedNodesOptions {
   readonly logger?: Logger;
 }
 
+/** More nodes than this do not say what they do with each pod unless they are told to. */
+const maxNodesWithEvents = 1_000;
+
 export interface SimulatedNodes {
   readonly names: readonly string[];
   /**
@@ -50,6 +64,12 @@ export interface SimulatedNodes {
   heartbeatOf(name: string): number | undefined;
   /** A container's log from its script: {@link podAnnotations}. @throws NoLogs */
   logs(pod: ObjectKey, options: PodLogOptions, signal?: AbortSignal): AsyncGenerator<string>;
+  /** Lets something go wrong with a node, as its annotation `nodes.fleetwright.dev/fault` does. @throws FleetwrightError `FW_NODES_UNKNOWN` */
+  fault(name: string, fault: NodeFault): void;
+  /** Ends a node's faults. @throws FleetwrightError `FW_NODES_UNKNOWN` */
+  heal(name: string): void;
+  /** The kernel's lines since a node's boot. @throws FleetwrightError `FW_NODES_UNKNOWN` */
+  kernelLog(name: string): readonly string[];
   /** Cuts a node off: no heartbeats, its pods stand still. The node controller finds it after about 50 s. */
   pause(name: string): void;
   resume(name: string): void;
@@ -72,6 +92,7 @@ export interface SimulatedNodes {
  */
 export async function startNodes(options: SimulatedNodesOptions): Promise<SimulatedNodes> {
   const { client, pools } = options;
+  refuseTwins(pools);
   const clock = options.clock ?? systemClock;
   const random = options.random ?? systemRandom;
   const logger = options.logger ?? silentLogger;
@@ -83,6 +104,15 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
   const podInformer = cache.informer(Pods, own ? { transform: projectPod } : {});
   const running = own ? cache.run(stopCache.signal) : Promise.resolve();
 
+  const count = pools.reduce((sum, pool) => sum + pool.count, 0);
+  const saysEvents = options.events ?? count <= maxNodesWithEvents;
+  const recorders = new Map<string, CoreEventRecorder>();
+  const recorderOf = (host: string): CoreEventRecorder => {
+    const recorder =
+      recorders.get(host) ?? createCoreEventRecorder({ client, clock, logger, source: { component: "kubelet", host } });
+    recorders.set(host, recorder);
+    return recorder;
+  };
   const keeper = new NodeKeeper({
     client,
     informer: nodeInformer,
@@ -92,6 +122,7 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
     maxRenewalIntervalMs: options.maxRenewalIntervalMs ?? 35_000,
     statusIntervalMs: options.statusIntervalMs ?? 300_000,
     derived: options.heartbeats === "derived",
+    onFault: (name, injected) => (injected === undefined ? heal(name) : fault(name, injected)),
     clock,
     random,
     logger,
@@ -101,11 +132,39 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
     informer: podInformer,
     hostIPOf: (name) => keeper.addressOf(name),
     jobRunForMs: options.jobRunForMs ?? 1000,
+    startDelayOf: (name) =>
+      keeper.faultsOf(name).reduce((total, each) => total + (each.kind === "slowStart" ? each.ms : 0), 0),
+    events: saysEvents ? (name, event) => recorderOf(name).event(event) : undefined,
     concurrency: Math.ceil(concurrency * 0.75),
     clock,
     random,
     logger,
   });
+  function fault(name: string, injected: NodeFault): void {
+    keeper.fault(name, injected);
+    if (injected.kind === "reboot") {
+      void runner.reboot(name);
+      sayOfNode(name, "Warning", "Rebooted", `Node ${name} has been rebooted`);
+    }
+    if (injected.kind === "eviction") void runner.evict(name, injected.resource);
+    if (injected.kind === "xid" || injected.kind === "ecc") {
+      sayOfNode(
+        name,
+        "Warning",
+        "GpuError",
+        `GPU ${injected.gpu}: ${injected.kind === "ecc" ? "XID 48" : `XID ${injected.code}`}`,
+      );
+    }
+  }
+  function heal(name: string): void {
+    const wasCutOff = keeper.faultsOf(name).some(({ kind }) => kind === "partition");
+    keeper.heal(name);
+    if (wasCutOff) runner.revisit(name);
+  }
+  function sayOfNode(name: string, type: "Normal" | "Warning", reason: string, message: string): void {
+    const node = nodeInformer.get({ name });
+    if (saysEvents && node !== undefined) recorderOf(name).event({ about: node, type, reason, message });
+  }
   const stop = async (): Promise<void> => {
     await Promise.all([runner.stop(), keeper.stop()]);
     stopCache.abort();
@@ -125,6 +184,9 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
     },
     heartbeatOf: (name) => keeper.heartbeatOf(name),
     logs: (key, logOptions, signal) => podLogs(() => podInformer.get(key), logOptions, clock, signal),
+    fault,
+    heal,
+    kernelLog: (name) => keeper.kernelLog(name),
     pause: (name) => keeper.setPaused(name, true),
     resume(name) {
       keeper.setPaused(name, false);
@@ -133,4 +195,21 @@ export async function startNodes(options: SimulatedNodesOptions): Promise<Simula
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** A node that joins twice would fight with itself over its pods. */
+function refuseTwins(pools: readonly NodePool[]): void {
+  const names = new Set<string>();
+  for (const pool of pools) {
+    for (let index = 0; index < pool.count; index++) {
+      const name = nodeName(pool, index);
+      if (names.has(name)) {
+        throw new FleetwrightError(
+          "FW_NODES_TWICE",
+          `node ${JSON.stringify(name)} joins twice: give pool ${JSON.stringify(pool.name)} another name`,
+        );
+      }
+      names.add(name);
+    }
+  }
 }

@@ -95,6 +95,8 @@ export class Observer {
     this.changes += 1;
     const key = `${resource.kind}/${object.metadata.name}`;
     if (resource === (Events as Resource)) {
+      // The nodes are simulated on both sides.
+      if ((object as Event).source?.component === "kubelet") return;
       this.#events.set(key, object as Event);
       return;
     }
