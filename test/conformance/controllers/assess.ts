@@ -47,8 +47,7 @@ export function differences({ runs }: Recording, actual: Run): readonly string[]
     for (const key of keys) {
       const own = JSON.stringify(sorted(present[key]));
       const theirs = recorded.map((each) => JSON.stringify(sorted(each[key])));
-      if (!theirs.includes(own))
-        found.push(`step ${index + 1}, ${key}:\n    real ${theirs[0] ?? "absent"}\n    twin ${own ?? "absent"}`);
+      if (!theirs.includes(own)) found.push(`step ${index + 1}, ${key}: ${departure(recorded[0]?.[key], present[key])}`);
     }
   }
   const objects = new Set([...Object.keys(actual.passed), ...runs.flatMap(({ passed }) => Object.keys(passed))]);
@@ -58,13 +57,11 @@ export function differences({ runs }: Recording, actual: Run): readonly string[]
     const allowed = new Set(theirs.flat());
     const strange = own.filter((state) => !allowed.has(state));
     if (strange.length > 0)
-      found.push(
-        `${key} passes through a state that the real one never has:\n    twin ${strange[0]}\n    real ${[...allowed].join("\n         ")}`,
-      );
+      found.push(`${key} passes through a state that the real one never has: ${nearest(strange[0] ?? "", allowed)}`);
     const needed = theirs.reduce<readonly string[]>((left, right) => common(left, right), theirs[0] ?? []);
     if (!contains(own, needed)) {
       const missing = needed.filter((state) => !own.includes(state));
-      found.push(`${key} does not pass through ${missing.length > 0 ? missing[0] : "its states in their order"}`);
+      found.push(`${key} leaves out a state: ${missing[0] === undefined ? "their order differs" : nearest(missing[0], new Set(own), "real")}`);
     }
   }
   const told = new Set(actual.events);
@@ -73,6 +70,28 @@ export function differences({ runs }: Recording, actual: Run): readonly string[]
   for (const event of always) if (!told.has(event)) found.push(`event is missing: ${event}`);
   for (const event of told) if (!ever.has(event)) found.push(`event that the real one does not tell: ${event}`);
   return found;
+}
+
+/** Where two values differ, field by field. */
+function departure(real: unknown, twin: unknown, path = ""): string {
+  if (JSON.stringify(sorted(real)) === JSON.stringify(sorted(twin))) return "";
+  const isTree = (value: unknown): value is object => typeof value === "object" && value !== null;
+  if (!isTree(real) || !isTree(twin)) return `${path || "all of it"}: real ${JSON.stringify(real) ?? "absent"}, twin ${JSON.stringify(twin) ?? "absent"}`;
+  const [left, right] = [real as Readonly<Record<string, unknown>>, twin as Readonly<Record<string, unknown>>];
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return Array.from(keys, (key) => departure(left[key], right[key], `${path}.${key}`))
+    .filter((text) => text !== "")
+    .join("; ");
+}
+
+/** The state of the others that differs least, and in what. */
+function nearest(state: string, others: ReadonlySet<string>, whose: "twin" | "real" = "twin"): string {
+  const value: unknown = state === "gone" ? state : JSON.parse(state);
+  const departures = Array.from(others, (other) => {
+    const known: unknown = other === "gone" ? other : JSON.parse(other);
+    return whose === "twin" ? departure(known, value) : departure(value, known);
+  });
+  return departures.toSorted((left, right) => left.length - right.length)[0] ?? state;
 }
 
 const canonical = (text: string): string => (text === "gone" ? text : JSON.stringify(sorted(JSON.parse(text))));

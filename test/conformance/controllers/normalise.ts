@@ -18,22 +18,41 @@ const dropped = new Set([
   "nodePort",
   "healthCheckNodePort",
 ]);
-const hashLabels = ["pod-template-hash", "controller-revision-hash"];
+const hashLabels = ["pod-template-hash", "controller-revision-hash", "controller.kubernetes.io/hash"];
 
-/** Gives generated names and hashes stable ones, in the order in which they are first seen. */
+/**
+ * Gives generated names and hashes stable ones. Which of several equal pods goes is nobody's concern: those that go are counted first, in the order in
+ * which they go, then those that stay, in the order in which they came.
+ */
 export class Naming {
   readonly #names = new Map<string, string>();
   readonly #counts = new Map<string, number>();
 
-  /** A name that the server or a controller made up. */
-  learn(object: KubeObject): void {
-    const { name = "", generateName, labels = {} } = object.metadata;
-    for (const label of hashLabels) {
-      const hash = labels[label];
-      if (hash !== undefined) this.#give(hash.includes("-") ? (hash.split("-").at(-1) ?? hash) : hash, "hash");
+  /** @param history what was seen, in its order; without an object: it is gone */
+  learn(history: readonly { readonly key: string; readonly object: KubeObject | undefined }[]): void {
+    const known = new Map<string, KubeObject>();
+    const gone: KubeObject[] = [];
+    for (const { key, object } of history) {
+      if (object !== undefined) {
+        known.set(key, object);
+        for (const label of hashLabels) this.#learnHash(object.metadata.labels?.[label]);
+      } else {
+        const last = known.get(key);
+        if (last !== undefined) gone.push(last);
+        known.delete(key);
+      }
     }
-    const prefix = generateName ?? "";
-    if (prefix !== "" && name.startsWith(prefix)) this.#give(name, this.text(prefix));
+    for (const object of [...gone, ...known.values()]) this.#learnName(object);
+  }
+
+  #learnHash(hash: string | undefined): void {
+    if (hash !== undefined) this.#give(hash.split("-").at(-1) ?? hash, "hash");
+  }
+
+  #learnName({ metadata }: KubeObject): void {
+    const { name = "", generateName = "", labels = {} } = metadata;
+    if (generateName === "" || !name.startsWith(generateName) || labels["statefulset.kubernetes.io/pod-name"] !== undefined) return;
+    this.#give(name, this.text(generateName));
   }
 
   #give(text: string, prefix: string): void {
@@ -59,6 +78,8 @@ export class Naming {
 function cleaned(value: unknown, naming: Naming, keepNodes: boolean, key = ""): unknown {
   if (typeof value === "string") {
     if (timePattern.test(value)) return "<time>";
+    // Every cluster has an authority of its own.
+    if (key === "ca.crt" && value !== "mine") return "<authority>";
     if (!keepNodes && (key === "nodeName" || key === "host")) return "<node>";
     const text = naming.text(value);
     return keepNodes ? text : text.replaceAll(/\bnode-\d+\b/g, "<node>");

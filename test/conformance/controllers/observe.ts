@@ -114,7 +114,7 @@ export class Observer {
     this.#stop.abort();
     await Promise.all(this.#watching);
     const naming = new Naming();
-    for (const { object } of this.#history) if (object !== undefined) naming.learn(object);
+    naming.learn(this.#history);
     const passed: Record<string, string[]> = {};
     for (const { key, object } of this.#history) {
       const [kind = "", name = ""] = key.split("/");

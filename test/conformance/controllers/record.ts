@@ -14,7 +14,7 @@ import type { Stage } from "./run.ts";
 import type { Scenario } from "./scenario.ts";
 
 const rounds = 3;
-const atATime = 10;
+const atATime = 16;
 const [filter = ""] = process.argv.slice(2);
 
 const controlPlane = await startControlPlane({ controllerManager: true, scheduler: true });

@@ -35,6 +35,15 @@ export interface CoreEventRecorder {
 /** client-go's LRU size. */
 const maxKnown = 4096;
 
+/** Ten events that differ only in their message within ten minutes: from then on they are one (`EventAggregator`). */
+const maxSimilar = 10;
+const similarMs = 600_000;
+
+interface Similar {
+  readonly messages: Set<string>;
+  at: number;
+}
+
 interface Known {
   readonly namespace: string;
   readonly name: string;
@@ -51,7 +60,26 @@ export function createCoreEventRecorder(options: CoreEventRecorderOptions): Core
   const { client, clock, logger, source } = options;
   const mayRecord = createSpamFilter(clock);
   const known = new Map<string, Known>();
+  const similar = new Map<string, Similar>();
   let sequence = 0;
+
+  /** Whether the event is one too many of its kind. */
+  function isCombined({ about, fieldPath, type, reason, message }: CoreEventInput, now: number): boolean {
+    const key = JSON.stringify([objectId(about), fieldPath, type, reason]);
+    const group = similar.get(key);
+    similar.delete(key);
+    const present = group === undefined || now - group.at > similarMs ? { messages: new Set<string>(), at: now } : group;
+    similar.set(key, present);
+    for (const oldest of similar.keys()) {
+      if (similar.size <= maxKnown) break;
+      similar.delete(oldest);
+    }
+    present.at = now;
+    present.messages.add(message);
+    if (present.messages.size < maxSimilar) return false;
+    present.messages.delete(message);
+    return true;
+  }
 
   async function write(input: CoreEventInput, entry: Known, count: number, now: number): Promise<void> {
     const { namespace, name } = entry;
@@ -86,11 +114,13 @@ export function createCoreEventRecorder(options: CoreEventRecorderOptions): Core
   }
 
   return {
-    event(input) {
+    event(given) {
       const now = clock.now();
-      const { about } = input;
+      const { about } = given;
       if (!mayRecord(objectId(about))) return;
-      const key = JSON.stringify([objectId(about), input.fieldPath, input.type, input.reason, input.message]);
+      const combined = isCombined(given, now);
+      const input = combined ? { ...given, message: `(combined from similar events): ${given.message}` } : given;
+      const key = JSON.stringify([objectId(about), input.fieldPath, input.type, input.reason, combined ? "" : input.message]);
       let entry = known.get(key);
       if (entry === undefined) {
         const { namespace = "", name = "unknown" } = about.metadata;

@@ -108,6 +108,7 @@ function deploymentErrors(deployment: Deployment): FieldError[] {
 
 /** pkg/registry/apps/deployment. */
 export const deploymentStrategy = defineStrategy<Deployment>({
+  countsAnnotations: true,
   hasGeneration: true,
   hasStatus: true,
   defaults(deployment) {

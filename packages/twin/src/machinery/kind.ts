@@ -55,6 +55,8 @@ export interface Conversion {
 export interface Strategy<T extends KubeObject = KubeObject> {
   /** `metadata.generation` is 1 at creation and grows when anything but metadata and status changes. @default false */
   readonly hasGeneration?: boolean;
+  /** Annotations count for the generation, too: Deployments. @default false */
+  readonly countsAnnotations?: boolean;
   /** Status is dropped at creation, kept by updates of the object, and the only thing that updates of `/status` change. @default false */
   readonly hasStatus?: boolean;
   /** A status that comes with the creation is kept (nodes, which kubelets create). @default false */

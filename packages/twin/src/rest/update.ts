@@ -195,6 +195,9 @@ function checkRevision(target: Target, object: Draft, old: Draft): void {
   if (asked !== current) throw modified(target);
 }
 
+const sameAnnotations = (left: Draft, right: Draft): boolean =>
+  jsonEqual((left["annotations"] ?? {}) as Json, (right["annotations"] ?? {}) as Json);
+
 /** `BeforeUpdate` up to validation. */
 function prepareUpdate(target: Target, object: Draft, old: Draft): void {
   const { kind, context, subresource } = target;
@@ -221,7 +224,10 @@ function prepareUpdate(target: Target, object: Draft, old: Draft): void {
   if (
     strategy.hasGeneration === true &&
     subresource !== "status" &&
-    !jsonEqual(asJson(desiredPart(object)), asJson(desiredPart(old)))
+    !(
+      jsonEqual(asJson(desiredPart(object)), asJson(desiredPart(old))) &&
+      (strategy.countsAnnotations !== true || sameAnnotations(metadata, oldMetadata))
+    )
   ) {
     metadata["generation"] = Number(oldMetadata["generation"] ?? 0) + 1;
   }

@@ -1,4 +1,4 @@
-import { PersistentVolumeClaims, Pods, StatefulSets } from "@fleetwright/kube";
+import { Pods, StatefulSets } from "@fleetwright/kube";
 import type { StatefulSet } from "@fleetwright/kube";
 import { app, life, scenario, template } from "../scenario.ts";
 import type { Named, Scenario, Steps } from "../scenario.ts";
@@ -58,11 +58,5 @@ export const statefulSetScenarios: readonly Scenario[] = [
     annotated("2"),
     annotated("3"),
     annotated("4"),
-  ),
-  scenario("sts-claims", (steps) =>
-    steps.create(PersistentVolumeClaims, {
-      metadata: { name: "other" },
-      spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
-    }),
   ),
 ];

@@ -24,6 +24,7 @@ import { ownedRevisions, presentRevision, revisionName, trimRevisions } from "./
 
 const name = "daemon-set-controller";
 const eventName = "daemonset-controller";
+const generationAnnotation = "deprecated.daemonset.template.generation";
 const hashLabel = "controller-revision-hash";
 const burst = 250;
 /** Failed pods on a node are replaced after 1 s, doubled to 15 min (`failedPodsBackoff`). */
@@ -181,7 +182,12 @@ function start(context: ControllerContext): Part {
     const { error } = await slowStart(missing.length, async (index) => {
       const pod = podOfTemplate(template, owner);
       const spec = daemonSpec(template?.spec ?? { containers: [] }, missing[index] ?? "");
-      const labels = { ...pod.metadata.labels, [hashLabel]: hash };
+      const generation = set.metadata.annotations?.[generationAnnotation];
+      const labels = {
+        ...pod.metadata.labels,
+        [hashLabel]: hash,
+        ...(generation === undefined ? {} : { "pod-template-generation": generation }),
+      };
       written.note(id, await writer.create(owner, { metadata: { ...pod.metadata, labels }, spec }));
     });
     const results = await Promise.allSettled(

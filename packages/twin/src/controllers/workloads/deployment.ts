@@ -96,7 +96,12 @@ function start(context: ControllerContext): Part {
       candidates: controlledOrOrphaned(sets, deployment),
       onWrite: (answer) => written.note(id, answer),
     });
-    return new Rollout(deployment, owned, id).step();
+    try {
+      return await new Rollout(deployment, owned, id).step();
+    } catch (error) {
+      if (error instanceof Stale) return { requeueAfterMs: 5 };
+      throw error;
+    }
   }
 
   /** One look at one Deployment. Sets are as they were, or as the server answered a moment ago. */
@@ -104,6 +109,7 @@ function start(context: ControllerContext): Part {
     #deployment: Deployment;
     #sets: ReplicaSet[];
     readonly #id: string;
+    #isStale = false;
 
     constructor(deployment: Deployment, owned: readonly ReplicaSet[], id: string) {
       this.#deployment = deployment;
@@ -241,6 +247,7 @@ function start(context: ControllerContext): Part {
       written.note(this.#id, created);
       this.#sets.push(created);
       if (wantedOf(created) > 0) this.#scaled("up", created, 0, wantedOf(created));
+      if (this.#isStale) throw new Stale();
       await this.#noteRevision(revision, {
         reason: "NewReplicaSetCreated",
         message: `Created new replica set "${created.metadata.name}"`,
@@ -301,6 +308,8 @@ function start(context: ControllerContext): Part {
       const paused = this.#deployment.spec?.paused === true;
       const known = condition?.reason === "DeploymentPaused";
       if (paused === known) return;
+      // Upstream goes on with the object from before this write: what it notes at a new set is then refused as a conflict.
+      this.#isStale = true;
       await this.#writeConditions(
         paused
           ? { status: "Unknown", reason: "DeploymentPaused", message: "Deployment is paused" }
@@ -420,6 +429,9 @@ function start(context: ControllerContext): Part {
     return set === undefined ? [] : toController(Deployments)(set);
   }
 }
+
+/** The Deployment has been written meanwhile. */
+class Stale extends Error {}
 
 function withoutHash(template: PodTemplateSpec | undefined): PodTemplateSpec | undefined {
   if (template?.metadata?.labels?.[hashLabel] === undefined) return template;

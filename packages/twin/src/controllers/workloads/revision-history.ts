@@ -19,6 +19,7 @@ export interface RevisionOwner {
   readonly object: KubeObject;
   readonly selector: LabelSelector;
   readonly template: PodTemplateSpec | undefined;
+  /** Of revisions; that of pods is another one. */
   readonly hashLabel: string;
   readonly collisionCount: number;
 }

@@ -4,7 +4,9 @@ import { podOfTemplate } from "../pods/pod-writer.ts";
 
 /** Names and identity of a StatefulSet's pods (pkg/controller/statefulset/stateful_set_utils.go). */
 
-export const revisionLabel = "controller-revision-hash";
+const revisionLabel = "controller-revision-hash";
+/** Of the revisions themselves (history.ControllerRevisionHashLabel). */
+export const historyLabel = "controller.kubernetes.io/hash";
 const nameLabel = "statefulset.kubernetes.io/pod-name";
 const indexLabel = "apps.kubernetes.io/pod-index";
 
@@ -41,7 +43,6 @@ export function claimsOf(set: StatefulSet, ordinal: number): readonly Persistent
 export function statefulPod(set: StatefulSet, ordinal: number, template: StatefulSet["spec"], revision: string): Pod {
   const name = podName(set, ordinal);
   const pod = podOfTemplate(template?.template, { resource: StatefulSets, object: set });
-  const { generateName: _generated, ...metadata } = pod.metadata;
   const claims = claimsOf(set, ordinal);
   const claimNames = new Set(claims.map((_, index) => set.spec?.volumeClaimTemplates?.[index]?.metadata.name ?? ""));
   const volumes = [
@@ -53,9 +54,9 @@ export function statefulPod(set: StatefulSet, ordinal: number, template: Statefu
   ];
   return {
     metadata: {
-      ...metadata,
+      ...pod.metadata,
       name,
-      labels: { ...metadata.labels, [nameLabel]: name, [indexLabel]: String(ordinal), [revisionLabel]: revision },
+      labels: { ...pod.metadata.labels, [nameLabel]: name, [indexLabel]: String(ordinal), [revisionLabel]: revision },
     },
     spec: {
       ...pod.spec,

@@ -26,7 +26,7 @@ import {
   claimsOf,
   isParallel,
   ordinalOf,
-  revisionLabel,
+  historyLabel,
   revisionOfPod,
   startOrdinal,
   statefulPod,
@@ -71,7 +71,7 @@ function start(context: ControllerContext): Part {
       object: set,
       selector,
       template: set.spec?.template,
-      hashLabel: revisionLabel,
+      hashLabel: historyLabel,
       collisionCount: set.status?.collisionCount ?? 0,
     };
     const owned = await claim({
@@ -201,7 +201,7 @@ function start(context: ControllerContext): Part {
         : ({ ...this.#set.spec, template: templateOf(this.#current) } as NonNullable<StatefulSet["spec"]>);
       const pod = statefulPod(this.#set, ordinal, spec, revisionName(revision));
       await this.#claimStorage(ordinal);
-      const what = `create Pod ${pod.metadata.name} in StatefulSet ${this.#set.metadata.name}`;
+      const what = `Create Pod ${pod.metadata.name} in StatefulSet ${this.#set.metadata.name}`;
       try {
         const created = await client.create(Pods, pod);
         written.note(this.#id, created);
@@ -239,7 +239,7 @@ function start(context: ControllerContext): Part {
           retention?.whenDeleted === "Delete"
             ? { ...wanted, metadata: { ...wanted.metadata, ownerReferences: [reference] } }
             : wanted;
-        const what = `create Claim ${key.name} Pod ${this.#set.metadata.name}-${ordinal} in StatefulSet ${this.#set.metadata.name}`;
+        const what = `Create Claim ${key.name} Pod ${this.#set.metadata.name}-${ordinal} in StatefulSet ${this.#set.metadata.name}`;
         try {
           await client.create(PersistentVolumeClaims, owned);
           say(this.#set, "Normal", "SuccessfulCreate", `${what} success`);
@@ -299,7 +299,7 @@ function start(context: ControllerContext): Part {
     }
 
     async #delete(pod: Pod): Promise<void> {
-      const what = `delete Pod ${pod.metadata.name} in StatefulSet ${this.#set.metadata.name}`;
+      const what = `Delete Pod ${pod.metadata.name} in StatefulSet ${this.#set.metadata.name}`;
       try {
         written.note(
           this.#id,
