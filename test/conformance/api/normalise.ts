@@ -23,9 +23,10 @@ const certificate = /-----BEGIN [A-Z ]+-----[^]*?-----END [A-Z ]+-----\n?/g;
 const continueToken = /(continue=)[\w%-]{12,}/g;
 const serviceAddress = /\b10\.(?:96\.\d+|78\.0)\.\d+\b/g;
 const fingerprint = /\bX509SHA256=[0-9a-f]{64}/g;
-const ageCell = /^(?:\d+[smhd]){1,2}$/;
+const ageCell = /^(?:(?:\d+[smhd]){1,2}|\d+y(?:\d+d)?)$/;
 const tokenVolume = /\bkube-api-access-[a-z0-9]{5}\b/g;
-const age = /(^|[\s(])(\d+[smh]){1,2}(?=\s|$|\))/gm;
+/** Years pass, too: what a scenario dated in the past is older each day. */
+const age = /(^|[\s(])(?:(?:\d+[smh]){1,2}|\d+y\d+d)(?=\s|$|\))/gm;
 const columnGap = / {2,}/g;
 
 type JsonMap = Readonly<Record<string, unknown>>;
