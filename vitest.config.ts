@@ -1,7 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** These are about the real control plane itself: its binaries, its processes, `fleetwright up` on top of it. */
-const realOnly = ["test/e2e/lab.test.ts", "test/e2e/kubernetes-build.test.ts", "test/e2e/up.test.ts"];
+/** These are about the real control plane itself: its binaries and its processes. */
+const realOnly = ["test/e2e/lab.test.ts", "test/e2e/kubernetes-build.test.ts"];
+/** These are about the twin alone. */
+const twinOnly = ["test/e2e/up-on-the-twin.test.ts"];
 /** Conformance that asks whichever server the run is about. */
 const eitherServer = ["test/conformance/{patch,selector,webhook}.test.ts"];
 
@@ -32,6 +34,7 @@ export default defineConfig({
         test: {
           name: "real",
           include: ["test/e2e/**/*.test.ts", "test/conformance/*.test.ts"],
+          exclude: twinOnly,
           ...endToEnd,
         },
       },

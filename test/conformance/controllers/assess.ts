@@ -39,8 +39,7 @@ export function common(left: readonly string[], right: readonly string[]): reado
  */
 export function differences({ runs }: Recording, actual: Run): readonly string[] {
   const found: string[] = [];
-  const [first] = runs;
-  if (first === undefined) return ["nothing is recorded"];
+  if (runs.length === 0) return ["nothing is recorded"];
   for (const [index, present] of actual.quiet.entries()) {
     const recorded = runs.map((run) => run.quiet[index] ?? {});
     const keys = new Set([...Object.keys(present), ...recorded.flatMap((each) => Object.keys(each))]);
@@ -64,13 +63,17 @@ export function differences({ runs }: Recording, actual: Run): readonly string[]
       found.push(`${key} leaves out a state: ${missing[0] === undefined ? "their order differs" : nearest(missing[0], new Set(own), "real")}`);
     }
   }
-  const told = new Set(actual.events);
-  const always = first.events.filter((event) => runs.every(({ events }) => events.includes(event)));
-  const ever = new Set(runs.flatMap(({ events }) => events));
+  const told = new Set(actual.events.map(uncombined));
+  const recorded = runs.map(({ events }) => new Set(events.map(uncombined)));
+  const always = [...(recorded[0] ?? [])].filter((event) => recorded.every((events) => events.has(event)));
+  const ever = new Set(recorded.flatMap((events) => [...events]));
   for (const event of always) if (!told.has(event)) found.push(`event is missing: ${event}`);
   for (const event of told) if (!ever.has(event)) found.push(`event that the real one does not tell: ${event}`);
   return found;
 }
+
+/** Which of many similar events is the last one is chance. */
+const uncombined = (event: string): string => event.replace(/(\(combined from similar events\)): .*/, "$1");
 
 /** Where two values differ, field by field. */
 function departure(real: unknown, twin: unknown, path = ""): string {

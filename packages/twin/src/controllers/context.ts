@@ -16,8 +16,11 @@ export interface ControllerContext {
   clientOf(name: string): Client;
   /** All controllers', the scheduler's and the nodes' one view. Objects in it are shared: never change them. They have no managedFields. */
   readonly cache: Cache;
-  /** @param component as in `source.component`: `deployment-controller` */
-  eventsOf(component: string): CoreEventRecorder;
+  /**
+   * @param component as in `source.component`: `deployment-controller`
+   * @param account whose service account writes them. @default the component's
+   */
+  eventsOf(component: string, account?: string): CoreEventRecorder;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -71,10 +74,10 @@ export function createControllerContext(options: {
     heartbeatOf: () => undefined,
     ...options,
     clientOf,
-    eventsOf(component) {
+    eventsOf(component, account = component) {
       const recorder =
         recorders.get(component) ??
-        createCoreEventRecorder({ client: clientOf(component), clock, logger, source: { component } });
+        createCoreEventRecorder({ client: clientOf(account), clock, logger, source: { component } });
       recorders.set(component, recorder);
       return recorder;
     },

@@ -37,7 +37,7 @@ function start(context: ControllerContext): Part {
   const budgets = cache.informer(PodDisruptionBudgets);
   const pods = cache.informer(Pods);
   const client = context.clientOf(name);
-  const events = context.eventsOf("controllermanager");
+  const events = context.eventsOf("controllermanager", name);
   const mapper = createRestMapper(client, { clock });
 
   const isSelected = ({ spec }: PodDisruptionBudget, pod: Pod): boolean =>

@@ -32,7 +32,7 @@ export const garbageCollector: Controllers = (context) => [start(context)];
 function start(context: ControllerContext): Part {
   const { cache, clock, logger } = context;
   const client = context.clientOf(name);
-  const events = context.eventsOf("garbage-collector-controller");
+  const events = context.eventsOf("garbage-collector-controller", name);
   const definitions = cache.informer(CustomResourceDefinitions);
   const graph = new OwnershipGraph();
   const work = channel();

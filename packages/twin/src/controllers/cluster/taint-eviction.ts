@@ -27,7 +27,7 @@ function start(context: ControllerContext): Part {
   const nodes = cache.informer(Nodes);
   const pods = cache.informer(Pods, { indexes: { [nodeIndex]: byNode } });
   const client = context.clientOf(name);
-  const events = context.eventsOf("taint-eviction-controller");
+  const events = context.eventsOf("taint-eviction-controller", name);
   const due = new Map<string, { readonly timer: Timer; readonly at: number }>();
   let stopped = false;
 

@@ -41,7 +41,7 @@ function start(context: ControllerContext): Part {
   const nodes = cache.informer(Nodes);
   const revisions = cache.informer(ControllerRevisions, { indexes: { [controllerIndex]: byController } });
   const client = context.clientOf(name);
-  const events = context.eventsOf(eventName);
+  const events = context.eventsOf(eventName, name);
   const writer = new PodWriter(client, events);
   const written = new WrittenVersions(pods);
   const writtenOwn = new WrittenVersions(sets);

@@ -219,14 +219,12 @@ function start(context: ControllerContext): Part {
       }
     }
 
-    /** How many of the first pods still get the current revision when they are made anew. */
+    /** How many of the first pods still get the current revision when they are made anew (`newVersionedStatefulSetPod`). */
     #currentCount(): number {
       const { updateStrategy } = this.#set.spec ?? {};
-      if (revisionName(this.#current) === revisionName(this.#update)) return 0;
-      if (updateStrategy?.type === "OnDelete") return this.#set.status?.currentReplicas ?? 0;
-      const partition = updateStrategy?.rollingUpdate?.partition ?? 0;
-      if (partition > 0) return partition - startOrdinal(this.#set);
-      return this.#set.status?.currentReplicas ?? 0;
+      if (updateStrategy?.type === "OnDelete") return 0;
+      const { rollingUpdate } = updateStrategy ?? {};
+      return rollingUpdate === undefined ? (this.#set.status?.currentReplicas ?? 0) : (rollingUpdate.partition ?? 0);
     }
 
     async #claimStorage(ordinal: number): Promise<void> {
@@ -277,7 +275,7 @@ function start(context: ControllerContext): Part {
     /** Pods of an older revision go, the highest first, as many at a time as may be missing. */
     async #updateOldest(): Promise<void> {
       const { rollingUpdate } = this.#set.spec?.updateStrategy ?? {};
-      const partition = Math.max(0, (rollingUpdate?.partition ?? 0) - startOrdinal(this.#set));
+      const partition = rollingUpdate?.partition ?? 0;
       const maxUnavailable = rollingUpdate?.maxUnavailable;
       const mayMiss = maxUnavailable === undefined ? 1 : Math.max(1, scaled(maxUnavailable, wantedOf(this.#set), "up"));
       let missing = this.#wanted.filter(
