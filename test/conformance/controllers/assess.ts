@@ -46,7 +46,8 @@ export function differences({ runs }: Recording, actual: Run): readonly string[]
     for (const key of keys) {
       const own = JSON.stringify(sorted(present[key]));
       const theirs = recorded.map((each) => JSON.stringify(sorted(each[key])));
-      if (!theirs.includes(own)) found.push(`step ${index + 1}, ${key}: ${departure(recorded[0]?.[key], present[key])}`);
+      if (!theirs.includes(own))
+        found.push(`step ${index + 1}, ${key}: ${departure(recorded[0]?.[key], present[key])}`);
     }
   }
   const objects = new Set([...Object.keys(actual.passed), ...runs.flatMap(({ passed }) => Object.keys(passed))]);
@@ -60,7 +61,9 @@ export function differences({ runs }: Recording, actual: Run): readonly string[]
     const needed = theirs.reduce<readonly string[]>((left, right) => common(left, right), theirs[0] ?? []);
     if (!contains(own, needed)) {
       const missing = needed.filter((state) => !own.includes(state));
-      found.push(`${key} leaves out a state: ${missing[0] === undefined ? "their order differs" : nearest(missing[0], new Set(own), "real")}`);
+      found.push(
+        `${key} leaves out a state: ${missing[0] === undefined ? "their order differs" : nearest(missing[0], new Set(own), "real")}`,
+      );
     }
   }
   const told = new Set(actual.events.map(uncombined));
@@ -77,9 +80,11 @@ const uncombined = (event: string): string => event.replace(/(\(combined from si
 
 /** Where two values differ, field by field. */
 function departure(real: unknown, twin: unknown, path = ""): string {
-  if (JSON.stringify(sorted(real)) === JSON.stringify(sorted(twin))) return "";
+  const name = path.split(".").at(-1);
+  if (JSON.stringify(sorted(real, name)) === JSON.stringify(sorted(twin, name))) return "";
   const isTree = (value: unknown): value is object => typeof value === "object" && value !== null;
-  if (!isTree(real) || !isTree(twin)) return `${path || "all of it"}: real ${JSON.stringify(real) ?? "absent"}, twin ${JSON.stringify(twin) ?? "absent"}`;
+  if (!isTree(real) || !isTree(twin))
+    return `${path || "all of it"}: real ${JSON.stringify(real) ?? "absent"}, twin ${JSON.stringify(twin) ?? "absent"}`;
   const [left, right] = [real as Readonly<Record<string, unknown>>, twin as Readonly<Record<string, unknown>>];
   const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
   return Array.from(keys, (key) => departure(left[key], right[key], `${path}.${key}`))
@@ -99,13 +104,18 @@ function nearest(state: string, others: ReadonlySet<string>, whose: "twin" | "re
 
 const canonical = (text: string): string => (text === "gone" ? text : JSON.stringify(sorted(JSON.parse(text))));
 
-/** With sorted keys: the order of fields is nobody's concern here. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
+/** With sorted keys: the order of fields is nobody's concern here, and that of a slice's ports is one of hashes. */
+function sorted(value: unknown, name = ""): unknown {
+  if (Array.isArray(value)) {
+    const list = value.map((item) => sorted(item));
+    return name === "ports"
+      ? list.toSorted((left, right) => (JSON.stringify(left) < JSON.stringify(right) ? -1 : 1))
+      : list;
+  }
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
     Object.entries(value)
       .toSorted(([left], [right]) => (left < right ? -1 : 1))
-      .map(([key, item]) => [key, sorted(item)]),
+      .map(([key, item]) => [key, sorted(item, key)]),
   );
 }

@@ -51,7 +51,12 @@ export class Naming {
 
   #learnName({ metadata }: KubeObject): void {
     const { name = "", generateName = "", labels = {} } = metadata;
-    if (generateName === "" || !name.startsWith(generateName) || labels["statefulset.kubernetes.io/pod-name"] !== undefined) return;
+    if (
+      generateName === "" ||
+      !name.startsWith(generateName) ||
+      labels["statefulset.kubernetes.io/pod-name"] !== undefined
+    )
+      return;
     this.#give(name, this.text(generateName));
   }
 

@@ -17,9 +17,10 @@ describe.each(Object.entries(allScenarios))("%s", (group, scenarios) => {
       const { client, clock } = simulation;
       try {
         await clock.advance(10_000);
-      // As on a real cluster, nothing happens in no time.
-      simulation.setRates({ slow: 1, slowMs: 10 });
-      for (const node of simulation.cluster.nodes.names) simulation.cluster.nodes.fault(node, { kind: "slowStart", ms: 100 });
+        // As on a real cluster, nothing happens in no time.
+        simulation.setRates({ slow: 1, slowMs: 10 });
+        for (const node of simulation.cluster.nodes.names)
+          simulation.cluster.nodes.fault(node, { kind: "slowStart", ms: 100 });
         let isOver = false;
         const running = runScenario(scenario, {
           client,

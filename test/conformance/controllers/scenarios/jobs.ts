@@ -21,6 +21,13 @@ const made =
   (steps: Steps): Promise<void> =>
     steps.create(Jobs, job(spec));
 const later = (ms: number) => (steps: Steps) => steps.pass(ms);
+/** One step: what runs one after another may be quiet in between. */
+const then =
+  (step: (steps: Steps) => Promise<void>, ms: number) =>
+  async (steps: Steps): Promise<void> => {
+    await step(steps);
+    await steps.pass(ms);
+  };
 const changed = (spec: object) => (steps: Steps) => steps.patch(Jobs, "job", { spec });
 const indexed = (completions: number, parallelism: number): Partial<Spec> => ({
   completionMode: "Indexed",
@@ -31,7 +38,7 @@ const indexed = (completions: number, parallelism: number): Partial<Spec> => ({
 export const jobScenarios: readonly Scenario[] = [
   scenario("job-once", made(), later(3_000)),
   scenario("job-three", made({ completions: 3, parallelism: 3 }), later(3_000)),
-  scenario("job-one-after-another", made({ completions: 3, parallelism: 1 }), later(8_000)),
+  scenario("job-one-after-another", then(made({ completions: 3, parallelism: 1 }), 15_000)),
   scenario("job-work-queue", made({ parallelism: 2 }), later(3_000)),
   scenario("job-none", made({ completions: 0 })),
   scenario("job-no-parallelism", made({ parallelism: 0 })),
@@ -50,7 +57,7 @@ export const jobScenarios: readonly Scenario[] = [
   ),
   scenario("job-deadline", made({ activeDeadlineSeconds: 3, template: long }), later(5_000)),
   scenario("job-indexed", made(indexed(3, 3)), later(3_000)),
-  scenario("job-indexed-narrow", made(indexed(4, 2)), later(6_000)),
+  scenario("job-indexed-narrow", then(made(indexed(4, 2)), 15_000)),
   scenario("job-indexed-fails", made({ ...indexed(2, 2), backoffLimit: 0, template: failing }), later(3_000)),
   scenario("job-per-index", made({ ...indexed(2, 2), backoffLimitPerIndex: 0, template: failing }), later(3_000)),
   scenario(

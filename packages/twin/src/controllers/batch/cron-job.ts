@@ -64,6 +64,15 @@ function start(context: ControllerContext): Part {
       const next = times.next(now);
       return next === undefined ? {} : { requeueAfterMs: next - now + lateMs };
     };
+    if (times.next(now) === undefined) {
+      say(
+        cronJob,
+        "Warning",
+        "InvalidSchedule",
+        `invalid schedule: ${schedule} : time difference between two schedules is less than 1 second`,
+      );
+      return {};
+    }
     const due = dueTime(cronJob, times, now);
     if (due === undefined) return wait();
     const deadline = cronJob.spec.startingDeadlineSeconds;

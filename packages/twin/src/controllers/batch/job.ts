@@ -46,6 +46,12 @@ const ownManager = "kubernetes.io/job-controller";
 /** Runs pods to their end (pkg/controller/job). */
 export const jobController: Controllers = (context) => [start(context)];
 
+/** How often a Job's pods have failed since one succeeded, and when last, in milliseconds. */
+interface Failures {
+  readonly count: number;
+  readonly latest: number;
+}
+
 /** How a Job is to end. */
 interface Verdict {
   readonly type: "SuccessCriteriaMet" | "FailureTarget";
@@ -69,6 +75,7 @@ function start(context: ControllerContext): Part {
   const writer = new PodWriter(client, events);
   const written = new WrittenVersions(pods);
   const writtenOwn = new WrittenVersions(jobs);
+  const failures = new Map<string, Failures>();
 
   async function reconcile(key: {
     readonly namespace?: string;
@@ -79,6 +86,7 @@ function start(context: ControllerContext): Part {
     if (job === undefined) {
       written.forget(id);
       writtenOwn.forget(id);
+      failures.delete(id);
       return {};
     }
     if ((job.spec?.managedBy ?? ownManager) !== ownManager) return {};
@@ -129,6 +137,8 @@ function start(context: ControllerContext): Part {
     readonly #owned: readonly Pod[];
     #job: Job;
     #requeueMs: number | undefined;
+    /** Pods that are not wanted, and no longer tracked. */
+    readonly #withdrawn = new Set<Pod>();
     /** Pods that go by this look. */
     readonly #deleted = new Set<Pod>();
 
@@ -159,6 +169,7 @@ function start(context: ControllerContext): Part {
       if (isIndexed(job)) for (const pod of newSucceeded) addIndex(completed, pod, spec?.completions);
       const failedIndexes = this.#failedIndexes(verdicts);
       const active = this.#owned.filter(isActive);
+      const recent = this.#noteFailures(newSucceeded, newFailed);
       const verdict = this.#verdict({
         status,
         verdicts,
@@ -175,8 +186,8 @@ function start(context: ControllerContext): Part {
       if (verdict !== undefined) failure = await this.#delete(active);
       else if (!isGoing) {
         ({ failure, created } = suspended
-          ? { failure: await this.#delete(active), created: 0 }
-          : await this.#manage({ active, succeeded, completed, failedIndexes, newFailed, verdicts }));
+          ? { failure: await this.#withdraw(active), created: 0 }
+          : await this.#manage({ active, succeeded, completed, failedIndexes, newFailed, verdicts, failures: recent }));
       }
       const left = active.filter((pod) => !this.#deleted.has(pod));
       const next: JobStatus = {
@@ -195,6 +206,7 @@ function start(context: ControllerContext): Part {
         failedIndexes,
       });
       if (failure !== undefined) throw failure;
+      failures.set(this.#id, recent);
       return this.#requeueMs === undefined ? {} : { requeueAfterMs: this.#requeueMs };
     }
 
@@ -260,6 +272,13 @@ function start(context: ControllerContext): Part {
       return failed;
     }
 
+    /** Pods that are not wanted do not count: they lose their finalizer first (`deleteJobPods`). */
+    async #withdraw(pods: readonly Pod[]): Promise<unknown> {
+      await untrack(this.#id, pods.slice(0, burst).filter(isTracked));
+      for (const pod of pods.slice(0, burst)) this.#withdrawn.add(pod);
+      return this.#delete(pods);
+    }
+
     async #delete(active: readonly Pod[]): Promise<unknown> {
       const owner = { resource: Jobs, object: this.#job };
       const results = await Promise.allSettled(
@@ -279,6 +298,7 @@ function start(context: ControllerContext): Part {
       readonly failedIndexes: ReadonlySet<number> | undefined;
       readonly newFailed: readonly Pod[];
       readonly verdicts: ReadonlyMap<Pod, ReturnType<typeof failureVerdict>>;
+      readonly failures: Failures;
     }): Promise<{ readonly failure: unknown; readonly created: number }> {
       const { active, completed, failedIndexes } = state;
       const { parallelism = 1, completions } = this.#job.spec ?? {};
@@ -293,7 +313,7 @@ function start(context: ControllerContext): Part {
           : Math.max(0, Math.min(parallelism, completions - settled));
       if (active.length > wanted) {
         const surplus = byDeletionRank(active, new Map(), clock.now()).slice(0, active.length - wanted);
-        return { failure: await this.#delete(surplus), created: 0 };
+        return { failure: await this.#withdraw(surplus), created: 0 };
       }
       const going = replacesOnlyFailed(this.#job)
         ? this.#owned.filter((pod) => isTerminating(pod) && !isFinished(pod))
@@ -309,7 +329,7 @@ function start(context: ControllerContext): Part {
           seen.add(index);
           return false;
         });
-        if (useless.length > 0) return { failure: await this.#delete(useless), created: 0 };
+        if (useless.length > 0) return { failure: await this.#withdraw(useless), created: 0 };
       }
       if (missing <= 0) return { failure: undefined, created: 0 };
       missing = Math.min(missing, burst);
@@ -319,15 +339,15 @@ function start(context: ControllerContext): Part {
         const busy = new Set([...active, ...going].map(indexOf));
         for (let index = 0; index < (completions ?? 0) && made.length < missing; index++) {
           if (completed.has(index) || failedIndexes?.has(index) === true || busy.has(index)) continue;
-          const failures = this.#failuresOf(index);
+          const indexFailures = this.#failuresOf(index);
           const limited = this.#job.spec?.backoffLimitPerIndex !== undefined;
-          if (limited && this.#backsOff(failures.map(({ pod }) => pod))) continue;
-          made.push(jobPod(this.#job, index, limited ? failureMarks(failures) : {}));
+          const latest = Math.max(0, ...indexFailures.map(({ pod }) => finishTime(pod)));
+          if (limited && this.#backsOff({ count: indexFailures.length, latest })) continue;
+          made.push(jobPod(this.#job, index, limited ? failureMarks(indexFailures) : {}));
         }
-        if (failedIndexes === undefined && this.#backsOff(this.#recentFailures()))
-          return { failure: undefined, created: 0 };
+        if (failedIndexes === undefined && this.#backsOff(state.failures)) return { failure: undefined, created: 0 };
       } else {
-        if (this.#backsOff(this.#recentFailures())) return { failure: undefined, created: 0 };
+        if (this.#backsOff(state.failures)) return { failure: undefined, created: 0 };
         for (let count = 0; count < missing; count++) made.push(jobPod(this.#job, undefined));
       }
       const { done, error } = await slowStart(made.length, async (index) => {
@@ -343,20 +363,19 @@ function start(context: ControllerContext): Part {
         .map((pod) => ({ pod, ignored: !failureVerdict(this.#job, pod).counts }));
     }
 
-    /** Failed pods since the last that succeeded, the newest last. */
-    #recentFailures(): readonly Pod[] {
-      const ended = this.#owned
-        .filter((pod) => isSucceeded(pod) || isFailed(this.#job, pod))
-        .toSorted((left, right) => finishTime(left) - finishTime(right));
-      return ended.slice(ended.findLastIndex(isSucceeded) + 1);
+    /** Pods that failed since the last that succeeded: remembered, since pods go (`backoff_utils.go`, `newBackoffRecord`). */
+    #noteFailures(succeeded: readonly Pod[], failed: readonly Pod[]): Failures {
+      const before = failures.get(this.#id) ?? { count: 0, latest: 0 };
+      const lastSuccess = Math.max(0, ...succeeded.map(finishTime));
+      const times = failed.map(finishTime).filter((time) => time > lastSuccess);
+      const base = succeeded.length > 0 ? { count: 0, latest: 0 } : before;
+      return { count: base.count + times.length, latest: Math.max(base.latest, ...times) };
     }
 
-    /** 10 s after a failure, doubled with each to ten minutes (`backoff_utils.go`). */
-    #backsOff(failures: readonly Pod[]): boolean {
-      const last = failures.at(-1);
-      if (last === undefined) return false;
-      const latest = Math.max(...failures.map(finishTime));
-      const left = latest + Math.min(maxBackoffMs, firstBackoffMs * 2 ** (failures.length - 1)) - clock.now();
+    /** 10 s after a failure, doubled with each to ten minutes. */
+    #backsOff({ count, latest }: Failures): boolean {
+      if (count === 0) return false;
+      const left = latest + Math.min(maxBackoffMs, firstBackoffMs * 2 ** (count - 1)) - clock.now();
       if (left <= 0) return false;
       this.#soon(left);
       return true;
@@ -375,7 +394,8 @@ function start(context: ControllerContext): Part {
         before === undefined
           ? [...(status.conditions ?? []), condition]
           : (status.conditions ?? []).map((each) => (each === before ? condition : each));
-      return { ...status, conditions, ...(suspended ? {} : { startTime: timeText(now) }) };
+      const { startTime: _startTime, ...rest } = status;
+      return { ...rest, conditions, ...(suspended ? {} : { startTime: timeText(now) }) };
     }
 
     /**
@@ -423,10 +443,13 @@ function start(context: ControllerContext): Part {
           ],
         };
       }
+      const isGoing = this.#job.metadata.deletionTimestamp !== undefined;
       const ended = this.#owned.filter(
         (pod) =>
           isTracked(pod) &&
-          (isSucceeded(pod) ||
+          !this.#withdrawn.has(pod) &&
+          (isGoing ||
+            isSucceeded(pod) ||
             isFailed(this.#job, pod) ||
             (verdict !== undefined && isTerminating(pod) && !replacesOnlyFailed(this.#job))),
       );
@@ -436,6 +459,8 @@ function start(context: ControllerContext): Part {
         for (const uid of lost) stillTracked.delete(uid);
         next = settled(next, stillTracked);
       }
+      // How it ends is written down before it has ended.
+      else if (verdict !== undefined && holds(this.#job.status, verdict.type) === undefined) await this.#write(next);
       const isSettled = Object.keys(next.uncountedTerminatedPods ?? {}).length === 0;
       const isQuiet = (next.active ?? 0) === 0 && (next.terminating ?? 0) === 0;
       const ends = verdict !== undefined && isSettled && isQuiet;
@@ -476,15 +501,22 @@ function start(context: ControllerContext): Part {
 
   /** Pods whose Job is gone must not wait for it (`syncOrphanPod`). */
   function orphanedFinalizers() {
-    const free = (pod: Pod): void => {
-      if (!isTracked(pod) || !(isTerminating(pod) || isFinished(pod))) return;
+    const freed = async (pod: Pod): Promise<void> => {
       const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
-      const job =
-        owner?.kind === "Job" ? jobs.get({ namespace: pod.metadata.namespace ?? "", name: owner.name }) : undefined;
-      if (job !== undefined && job.metadata.uid === owner?.uid) return;
-      void untrack("", [pod]).catch((error: unknown) =>
-        logger.warn({ error }, "a pod without its Job could not be freed"),
-      );
+      if (owner?.kind === "Job") {
+        const key = { namespace: pod.metadata.namespace ?? "", name: owner.name };
+        if (jobs.get(key)?.metadata.uid === owner.uid) return;
+        // The cache of Jobs may be behind that of pods.
+        const live = await client.get(Jobs, key).catch((error: unknown) => {
+          if (!isNotFound(error)) throw error;
+        });
+        if (live?.metadata.uid === owner.uid) return;
+      }
+      await untrack("", [pod]);
+    };
+    const free = (pod: Pod): void => {
+      if (!isTracked(pod)) return;
+      void freed(pod).catch((error: unknown) => logger.warn({ error }, "a pod without its Job could not be freed"));
     };
     return {
       start: () => {

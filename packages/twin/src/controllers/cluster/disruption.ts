@@ -11,7 +11,14 @@ import {
   timeText,
   watch,
 } from "@fleetwright/kube";
-import type { Condition, KubeObject, Pod, PodDisruptionBudget, PodDisruptionBudgetStatus } from "@fleetwright/kube";
+import type {
+  Condition,
+  KubeObject,
+  LabelSelector,
+  Pod,
+  PodDisruptionBudget,
+  PodDisruptionBudgetStatus,
+} from "@fleetwright/kube";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { scaled } from "../percentage.ts";
 import { isFinished, isReady, isTerminating } from "../pods/pod-state.ts";
@@ -67,6 +74,17 @@ function start(context: ControllerContext): Part {
       if (error instanceof Unscalable) return {};
       throw error;
     }
+    if (needsScale(budget) && selected.some((pod) => controllerOf(pod) === undefined)) {
+      events.event({
+        about: budget,
+        type: "Warning",
+        reason: "UnmanagedPods",
+        message:
+          `Pods selected by this PodDisruptionBudget (selector: ${goText(budget.spec?.selector)}) were found to be unmanaged. ` +
+          "As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. " +
+          'To account for these pods please set ".spec.minAvailable" field of the PDB to an integer value.',
+      });
+    }
     const now = clock.now();
     const { disruptedPods, next } = stillDisrupted(budget, selected, now);
     const healthy = selected.filter(
@@ -110,7 +128,8 @@ function start(context: ControllerContext): Part {
     const sizes = new Map<string, number>();
     for (const pod of selected) {
       const controller = controllerOf(pod);
-      if (controller === undefined) throw new Unscalable(`found no controller ref for pod "${pod.metadata.name}"`);
+      // Nobody says how many of such pods there are to be.
+      if (controller === undefined) continue;
       if (sizes.has(controller.uid)) continue;
       const namespace = pod.metadata.namespace ?? "";
       let { apiVersion, kind, name: ownerName, uid } = controller;
@@ -185,6 +204,20 @@ function start(context: ControllerContext): Part {
     clock,
     logger,
   });
+}
+
+/** Whether it takes the size of the pods' controllers to know how many there are to be. */
+const needsScale = ({ spec }: PodDisruptionBudget): boolean =>
+  spec?.maxUnavailable !== undefined || typeof spec?.minAvailable === "string";
+
+/** A selector as Go's generated String method writes it. */
+function goText({ matchLabels = {}, matchExpressions = [] }: LabelSelector = {}): string {
+  const labels = Object.entries(matchLabels).toSorted(([left], [right]) => (left < right ? -1 : 1));
+  const expressions = matchExpressions.map(
+    ({ key, operator, values = [] }) =>
+      `LabelSelectorRequirement{Key:${key},Operator:${operator},Values:[${values.join(" ")}],},`,
+  );
+  return `&LabelSelector{MatchLabels:map[string]string{${labels.map(([key, value]) => `${key}: ${value},`).join("")}},MatchExpressions:[]LabelSelectorRequirement{${expressions.join("")}},}`;
 }
 
 function absent(error: unknown): undefined {

@@ -62,15 +62,16 @@ function start({ cache, clientOf, clock, logger }: ControllerContext): Part {
       const mates = [...left].filter(
         (slice) => slice.addressType === each.addressType && sameValue(slice.ports ?? [], each.ports),
       );
-      await settle(service, id, each, mates, labels);
       for (const slice of mates) left.delete(slice);
+      await settle(service, id, each, mates, labels, left);
     }
     // One empty slice stays, so that who follows them knows the service.
     const isBare = wanted.length === 0;
     const [first] = left;
     if (isBare && first !== undefined) {
-      if ((first.endpoints?.length ?? 0) > 0)
-        written.note(id, await client.update(EndpointSlices, { ...first, endpoints: [], ports: [] }));
+      const isLabelled = Object.entries(labels).every(([label, value]) => first.metadata.labels?.[label] === value);
+      if ((first.endpoints?.length ?? 0) > 0 || !isLabelled)
+        await fill(id, first, { addressType: first.addressType, ports: [], endpoints: [] }, labels);
       left.delete(first);
     } else if (isBare) await create(service, id, { addressType: "IPv4", ports: [], endpoints: [] }, labels);
     for (const slice of left) await client.delete(EndpointSlices, keyOf(slice)).catch(ignoreGone);
@@ -84,6 +85,7 @@ function start({ cache, clientOf, clock, logger }: ControllerContext): Part {
     wanted: Wanted,
     mates: readonly EndpointSlice[],
     labels: Readonly<Record<string, string>>,
+    spare: Set<EndpointSlice>,
   ): Promise<void> {
     const byUid = new Map(wanted.endpoints.map((endpoint) => [endpoint.targetRef?.uid ?? "", endpoint]));
     const plans = mates.map((slice) => {
@@ -111,7 +113,27 @@ function start({ cache, clientOf, clock, logger }: ControllerContext): Part {
       };
       written.note(id, await client.update(EndpointSlices, next));
     }
-    while (fresh.length > 0) await create(service, id, { ...wanted, endpoints: fresh.splice(0, maxEndpoints) }, labels);
+    while (fresh.length > 0) {
+      const endpoints = fresh.splice(0, maxEndpoints);
+      // A slice that nobody needs any more is filled instead of a new one (`finalize`).
+      const reused = [...spare].find(({ addressType }) => addressType === wanted.addressType);
+      if (reused === undefined) await create(service, id, { ...wanted, endpoints }, labels);
+      else {
+        spare.delete(reused);
+        await fill(id, reused, { ...wanted, endpoints }, labels);
+      }
+    }
+  }
+
+  async function fill(
+    id: string,
+    slice: EndpointSlice,
+    { ports, endpoints }: Wanted,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const annotations = { ...slice.metadata.annotations, [triggerTime]: timeText(clock.now()) };
+    const metadata = { ...slice.metadata, labels: { ...slice.metadata.labels, ...labels }, annotations };
+    written.note(id, await client.update(EndpointSlices, { ...slice, metadata, ports, endpoints }));
   }
 
   async function create(

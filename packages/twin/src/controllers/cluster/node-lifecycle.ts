@@ -1,4 +1,4 @@
-import { isNotFound, keyOf, Leases, Nodes, Pods, timeText } from "@fleetwright/kube";
+import { isConflict, isNotFound, keyOf, Leases, Nodes, Pods, timeText } from "@fleetwright/kube";
 import type { Lease, Node, NodeCondition, Pod, Taint } from "@fleetwright/kube";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { byNode, nodeIndex } from "./pods-by-node.ts";
@@ -90,7 +90,12 @@ function start(context: ControllerContext): Part {
       else last.markedPods = false;
     }
     for (const nodeName of seen.keys()) if (nodes.get({ name: nodeName }) === undefined) seen.delete(nodeName);
-    for (const node of troubled) await handleUnready(node.metadata.name ?? "", all);
+    for (const node of troubled) {
+      // Somebody else has written the node: the next look is at what it is then.
+      await handleUnready(node.metadata.name ?? "", all).catch((error: unknown) => {
+        if (!isConflict(error)) throw error;
+      });
+    }
   }
 
   /** All that the node said is in doubt (`tryUpdateNodeHealth`). */
@@ -161,12 +166,12 @@ function start(context: ControllerContext): Part {
     const isBad = down > 2 && down / mates.length >= unhealthyZoneShare && down < mates.length;
     const rate = !isBad ? evictionsPerSecond : mates.length > largeZone ? fewEvictionsPerSecond : 0;
     if (rate === 0) return;
-    nextEviction.set(zone, now + 1000 / rate);
     const next: Taint[] = [
       ...taints.filter((taint) => !(taint.effect === "NoExecute" && (taint.key === other || taint.key === key))),
       { key, effect: "NoExecute", timeAdded: timeText(now) },
     ];
     await client.patch(Nodes, keyOf(node), { type: "strategic", patch: taintPatch(node, next) }).catch(ignoreGone);
+    nextEviction.set(zone, now + 1000 / rate);
   }
 
   /** Taints follow conditions (`doNoScheduleTaintingPass`); who is ready again loses those that evict. */
@@ -203,8 +208,9 @@ function start(context: ControllerContext): Part {
       })
       .catch((error: unknown) => {
         if (stopped) return;
-        logger.warn({ node: nodeName, error }, "a node's taints could not be written; they are looked at again");
-        clock.setTimer(1_000, () => queueTaints({ metadata: { name: nodeName } }));
+        if (!isConflict(error))
+          logger.warn({ node: nodeName, error }, "a node's taints could not be written; they are looked at again");
+        clock.setTimer(isConflict(error) ? 50 : 1_000, () => queueTaints({ metadata: { name: nodeName } }));
       });
   }
 
@@ -271,7 +277,7 @@ function start(context: ControllerContext): Part {
 /** Taints are a list that is written whole, of the version that was seen. */
 const taintPatch = ({ metadata }: Node, taints: readonly Taint[]): object => ({
   metadata: { resourceVersion: metadata.resourceVersion },
-  spec: { taints: [{ $patch: "replace" }, ...taints] },
+  spec: { taints: taints.length === 0 ? null : taints },
 });
 
 const zoneOf = ({ metadata }: Node): string =>
