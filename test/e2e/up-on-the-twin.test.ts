@@ -64,7 +64,8 @@ describe("up on the twin", () => {
     fleetFile("much.yaml", deployment(3, 4));
     const { client, program } = await up("--fleet", fleetFile("full.yaml", `${small}apply: [much.yaml]\n`));
     const pods = await client.list(Pods, { namespace: "default" });
-    expect(pods.items.map(({ status }) => status?.phase).toSorted()).toEqual(["Pending", "Running", "Running"]);
+    const phases = pods.items.map(({ status }) => status?.phase ?? "");
+    expect(phases.toSorted((left, right) => left.localeCompare(right))).toEqual(["Pending", "Running", "Running"]);
     running.splice(0);
     program.signal("SIGINT");
     const { stderr } = await program.ended;

@@ -28,7 +28,7 @@ export const podAnnotations = {
 } as const;
 
 /** What a probe says from a time on, in milliseconds since its container's start. */
-export interface ProbeMark {
+interface ProbeMark {
   readonly afterMs: number;
   readonly ok: boolean;
 }

@@ -24,7 +24,7 @@ export const faultAnnotation = "nodes.fleetwright.dev/fault";
 /** XIDs after which a GPU cannot be used until it is reset or replaced (the NVIDIA device plugin skips application errors). */
 const applicationXids = new Set([13, 31, 43, 45, 68, 109]);
 
-export const breaksGpu = (code: number): boolean => !applicationXids.has(code);
+const breaksGpu = (code: number): boolean => !applicationXids.has(code);
 
 /** The kernel's line for a fault; `undefined`: it does not reach the kernel log. */
 export function kernelLine(fault: NodeFault): string | undefined {

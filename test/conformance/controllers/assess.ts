@@ -14,7 +14,7 @@ const contains = (sequence: readonly string[], part: readonly string[]): boolean
 
 /** The longest sequence that is in both, in order. */
 export function common(left: readonly string[], right: readonly string[]): readonly string[] {
-  const lengths = Array.from({ length: left.length + 1 }, () => new Array<number>(right.length + 1).fill(0));
+  const lengths = Array.from({ length: left.length + 1 }, () => Array.from({ length: right.length + 1 }, () => 0));
   for (let row = left.length - 1; row >= 0; row--) {
     for (let column = right.length - 1; column >= 0; column--) {
       const same = left[row] === right[column] ? (lengths[row + 1]?.[column + 1] ?? 0) + 1 : 0;

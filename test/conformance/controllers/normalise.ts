@@ -73,10 +73,14 @@ export class Naming {
     for (const [name, stable] of [...this.#names].toSorted(([left], [right]) => right.length - left.length)) {
       if (result.includes(name)) result = result.replaceAll(name, stable);
     }
-    return result
-      .replaceAll(uidPattern, "<uid>")
-      .replaceAll(addressPattern, "<ip>")
-      .replaceAll(/kube-api-access-[a-z0-9]{5}/g, "kube-api-access");
+    return (
+      result
+        .replaceAll(uidPattern, "<uid>")
+        .replaceAll(addressPattern, "<ip>")
+        .replaceAll(/kube-api-access-[a-z0-9]{5}/g, "kube-api-access")
+        // Of an object that was refused.
+        .replaceAll(/-[bcdfghjklmnpqrstvwxz2456789]{5}(?=\\?" is forbidden)/g, "-<refused>")
+    );
   }
 }
 

@@ -68,7 +68,8 @@ export function createCoreEventRecorder(options: CoreEventRecorderOptions): Core
     const key = JSON.stringify([objectId(about), fieldPath, type, reason]);
     const group = similar.get(key);
     similar.delete(key);
-    const present = group === undefined || now - group.at > similarMs ? { messages: new Set<string>(), at: now } : group;
+    const present =
+      group === undefined || now - group.at > similarMs ? { messages: new Set<string>(), at: now } : group;
     similar.set(key, present);
     for (const oldest of similar.keys()) {
       if (similar.size <= maxKnown) break;
@@ -120,7 +121,13 @@ export function createCoreEventRecorder(options: CoreEventRecorderOptions): Core
       if (!mayRecord(objectId(about))) return;
       const combined = isCombined(given, now);
       const input = combined ? { ...given, message: `(combined from similar events): ${given.message}` } : given;
-      const key = JSON.stringify([objectId(about), input.fieldPath, input.type, input.reason, combined ? "" : input.message]);
+      const key = JSON.stringify([
+        objectId(about),
+        input.fieldPath,
+        input.type,
+        input.reason,
+        combined ? "" : input.message,
+      ]);
       let entry = known.get(key);
       if (entry === undefined) {
         const { namespace = "", name = "unknown" } = about.metadata;

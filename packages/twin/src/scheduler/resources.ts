@@ -8,7 +8,7 @@ const parsed = new Map<string, number>();
 const maxParsed = 10_000;
 
 /** An amount as a number: thousandths of a processor, units of the rest, rounded up. */
-export function amountOf(resource: string, text: string): number {
+function amountOf(resource: string, text: string): number {
   const key = resource === "cpu" ? `cpu ${text}` : text;
   const known = parsed.get(key);
   if (known !== undefined) return known;

@@ -15,7 +15,7 @@ export interface PodInfo {
   readonly requiredAntiAffinity: readonly PodAffinityTerm[];
 }
 
-export interface HostPort {
+interface HostPort {
   readonly address: string;
   readonly protocol: string;
   readonly port: number;

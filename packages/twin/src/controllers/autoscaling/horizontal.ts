@@ -29,7 +29,7 @@ const historyMs = 3_600_000;
 type Conditions = NonNullable<NonNullable<HorizontalPodAutoscaler["status"]>["conditions"]>;
 
 /** Sizes workloads by metrics (pkg/controller/podautoscaler). */
-export const horizontalController: Controllers = (context) => [start(context, scriptedMetrics)];
+const horizontalController: Controllers = (context) => [start(context, scriptedMetrics)];
 
 export const autoscalingControllers: readonly Controllers[] = [horizontalController];
 

@@ -10,7 +10,7 @@ it("writes runs of indexes as the API does", () => {
 it("reads what it writes, and leaves out what is beyond the completions", () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.nat(60)), (indexes) => {
-      expect([...parseIndexes(formatIndexes(new Set(indexes)))].toSorted()).toEqual(indexes.toSorted());
+      expect(parseIndexes(formatIndexes(new Set(indexes)))).toEqual(new Set(indexes));
     }),
   );
   expect([...parseIndexes("0-9", 3)]).toEqual([0, 1, 2]);

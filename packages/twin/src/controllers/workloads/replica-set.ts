@@ -22,7 +22,7 @@ import { sameValue } from "../same-value.ts";
 import { orphanRequests } from "./orphans.ts";
 
 /** What the two kinds have in common. */
-export interface ReplicaKind {
+interface ReplicaKind {
   readonly resource: Resource<KubeObject>;
   readonly controller: string;
   readonly selectorOf: (object: ReplicaSet) => LabelSelector | undefined;
