@@ -119,7 +119,7 @@ export function decodePatched(
       fieldValidation: fieldValidation === "Strict" ? "Warn" : fieldValidation,
       builtin: form.builtin,
       words: source.words,
-      known: form.builtin ? live?.["spec"] : undefined,
+      known: form.builtin && live !== undefined ? partsOf(live) : undefined,
       ...prunerOf(form),
     });
   } catch (error) {
@@ -133,6 +133,17 @@ export function decodePatched(
   }
   for (const finding of findings) context.warn(finding);
   return decoded.object;
+}
+
+/** The objects and lists of which an object and its metadata and status consist. */
+function partsOf(object: Draft): ReadonlySet<unknown> {
+  const parts = new Set<unknown>();
+  const add = (value: Draft): void => {
+    for (const key in value) if (typeof value[key] === "object" && value[key] !== null) parts.add(value[key]);
+  };
+  add(object);
+  for (const key of ["metadata", "status"]) if (isDraft(object[key])) add(object[key]);
+  return parts;
 }
 
 /** An object that a configuration was applied to, as its kind has it. @throws StatusError 500 */

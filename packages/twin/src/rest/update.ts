@@ -102,7 +102,7 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
     throw uidConflict(target, change.uid, found);
   const object = await change.transform(copyOf(target, old));
   dropDuplicateOwners(object, context, false);
-  change.trackFields?.(object, copyOf(target, old));
+  change.trackFields?.(object, old);
 
   const seen = change.view === undefined ? object : change.view.read(object);
   const attributes = attributesOf(target, "UPDATE", seen, change.view === undefined ? old : change.view.read(old));
@@ -147,7 +147,7 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
       // Nothing changed: no write, no event, the same revision.
       return { object: admitted, created: false };
     }
-    const stored = await storedForm(kind, copyOf(target, admitted));
+    const stored = kind.conversion === undefined ? admitted : await storedForm(kind, copyJson(admitted));
     if (core.store.get(kind.collection, key)?.revision !== version.revision) {
       throw new WriteConflict(key, core.store.get(kind.collection, key));
     }

@@ -1,6 +1,6 @@
 import type { GroupVersionKind } from "@fleetwright/kube";
 import { isDraft } from "../machinery/draft.ts";
-import type { Draft, DraftValue } from "../machinery/draft.ts";
+import type { Draft } from "../machinery/draft.ts";
 import type { Schema } from "../machinery/schema.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { builtinSchemas } from "./builtin-schemas.ts";
@@ -30,8 +30,8 @@ export interface DecodeOptions {
   readonly ownWords?: boolean;
   /** Whose words errors of types have. @default "json" */
   readonly words?: "json" | "converter";
-  /** A field's value that has been read before and is taken over as it is: the spec that a patch has not touched. */
-  readonly known?: DraftValue;
+  /** Parts that have been read before and are taken over as they are: what a patch has not touched. */
+  readonly known?: ReadonlySet<unknown> | undefined;
   /** Prunes a custom resource in place and returns the paths of what it took away (`spec.foo`). */
   readonly prune?: (object: Draft) => readonly string[];
 }

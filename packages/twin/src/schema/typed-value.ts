@@ -36,8 +36,8 @@ interface Walk extends DecodeFindings {
   readonly words: "json" | "converter";
   /** Empty lists are kept: kinds that are stored as JSON. */
   readonly keepsEmpty: boolean;
-  /** A field of the whole object that has been read before: it is taken over as it is. */
-  readonly known: DraftValue;
+  /** Parts that have been read before: they are taken over as they are. */
+  readonly known: ReadonlySet<unknown> | undefined;
 }
 
 /**
@@ -52,7 +52,7 @@ export function decodeStruct(
     readonly keepsEmpty: boolean;
     /** Whose words errors have: Go's JSON decoder, or the converter that strategic merge patches go through. @default "json" */
     readonly words?: "json" | "converter";
-    readonly known?: DraftValue;
+    readonly known?: ReadonlySet<unknown> | undefined;
   },
 ): { readonly object: Draft; readonly findings: DecodeFindings } {
   const walk: Walk = {
@@ -135,8 +135,8 @@ function readStruct(walk: Walk, struct: GoStruct, value: Readonly<Draft>): Draft
       }
       continue;
     }
-    if (pathBefore === 0 && walk.known !== undefined && value[key] === walk.known) {
-      values[field.index] = walk.known;
+    if (walk.known?.has(value[key]) === true) {
+      values[field.index] = value[key];
       continue;
     }
     walk.struct = struct.name;
