@@ -24,7 +24,10 @@ export class SchedulingQueue {
   readonly #wake: () => void;
   readonly #active: QueuedPod[] = [];
   readonly #activeUids = new Set<string>();
-  readonly #backingOff = new Map<string, { readonly pod: QueuedPod; readonly timer: Timer }>();
+  readonly #backingOff = new Map<
+    string,
+    { readonly pod: QueuedPod; readonly timer: Timer; readonly isError: boolean }
+  >();
   readonly #unschedulable = new Map<string, { readonly pod: QueuedPod; readonly since: number }>();
   /** Counts changes of the cluster: what happened during an attempt counts for its pod. */
   #moves = 0;
@@ -66,14 +69,26 @@ export class SchedulingQueue {
     this.#wake();
   }
 
-  /** The next one; `undefined`: none. */
+  /**
+   * The next one; `undefined`: none. With nothing else to do, pods are not kept waiting for their back-off, unless something went wrong with them
+   * (`SchedulerPopFromBackoffQ`).
+   */
   pop(): QueuedPod | undefined {
     for (;;) {
       const pod = this.#popHeap();
+      if (pod === undefined) return this.#popBackoff();
       // Removed meanwhile.
-      if (pod !== undefined && !this.#activeUids.delete(pod.uid)) continue;
-      return pod;
+      if (this.#activeUids.delete(pod.uid)) return pod;
     }
+  }
+
+  #popBackoff(): QueuedPod | undefined {
+    let best: QueuedPod | undefined;
+    for (const { pod, isError } of this.#backingOff.values()) {
+      if (!isError && (best === undefined || isBefore(pod, best))) best = pod;
+    }
+    if (best !== undefined) this.remove(best.uid);
+    return best;
   }
 
   #popHeap(): QueuedPod | undefined {
@@ -94,9 +109,7 @@ export class SchedulingQueue {
 
   #isBefore(left: number, right: number): boolean {
     const [one, other] = [this.#active[left], this.#active[right]];
-    if (one === undefined || other === undefined) return false;
-    if (one.priority !== other.priority) return one.priority > other.priority;
-    return one.since !== other.since ? one.since < other.since : one.key < other.key;
+    return one !== undefined && other !== undefined && isBefore(one, other);
   }
 
   #swap(left: number, right: number): void {
@@ -108,19 +121,27 @@ export class SchedulingQueue {
 
   /** A pod found no node, when `moves` changes had been seen. */
   addUnschedulable(pod: QueuedPod, moves: number): void {
-    if (moves !== this.#moves) return this.addBackoff(pod);
+    if (moves !== this.#moves) return this.#backOff(pod, this.#clock.now(), false);
     this.#unschedulable.set(pod.uid, { pod, since: this.#clock.now() });
     this.#flush ??= this.#clock.setTimer(30_000, () => this.#flushOld());
   }
 
-  /** A pod is to be tried again after a while. */
+  /** Something went wrong: a pod is to be tried again after a while. */
   addBackoff(pod: QueuedPod): void {
+    this.#backOff(pod, this.#clock.now(), true);
+  }
+
+  /** It counts from the attempt that failed. */
+  #backOff(pod: QueuedPod, since: number, isError: boolean): void {
     const delay = Math.min(maxBackoffMs, initialBackoffMs * 2 ** Math.max(0, pod.attempts - 1));
-    const timer = this.#clock.setTimer(delay, () => {
+    const left = since + delay - this.#clock.now();
+    if (left <= 0) return this.#activate(pod);
+    const timer = this.#clock.setTimer(left, () => {
       this.#backingOff.delete(pod.uid);
       this.#activate(pod);
     });
-    this.#backingOff.set(pod.uid, { pod, timer });
+    this.#backingOff.set(pod.uid, { pod, timer, isError });
+    if (!isError) this.#wake();
   }
 
   /** Something changed that could help the pods for which `helps` is true. */
@@ -129,20 +150,8 @@ export class SchedulingQueue {
     for (const [uid, { pod, since }] of this.#unschedulable) {
       if (!helps(pod)) continue;
       this.#unschedulable.delete(uid);
-      this.#requeue(pod, since);
+      this.#backOff(pod, since, false);
     }
-  }
-
-  /** Its back-off counts from the attempt that failed. */
-  #requeue(pod: QueuedPod, since: number): void {
-    const delay = Math.min(maxBackoffMs, initialBackoffMs * 2 ** Math.max(0, pod.attempts - 1));
-    const left = since + delay - this.#clock.now();
-    if (left <= 0) return this.#activate(pod);
-    const timer = this.#clock.setTimer(left, () => {
-      this.#backingOff.delete(pod.uid);
-      this.#activate(pod);
-    });
-    this.#backingOff.set(pod.uid, { pod, timer });
   }
 
   #flushOld(): void {
@@ -167,4 +176,10 @@ export class SchedulingQueue {
     this.#flush?.cancel();
     for (const { timer } of this.#backingOff.values()) timer.cancel();
   }
+}
+
+/** Higher priority, then earlier. */
+function isBefore(one: QueuedPod, other: QueuedPod): boolean {
+  if (one.priority !== other.priority) return one.priority > other.priority;
+  return one.since !== other.since ? one.since < other.since : one.key < other.key;
 }

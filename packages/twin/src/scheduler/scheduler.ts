@@ -22,7 +22,7 @@ import { findPreemption } from "./preemption.ts";
 import { SchedulingQueue } from "./queue.ts";
 import type { QueuedPod } from "./queue.ts";
 import { priorityOf } from "./resources.ts";
-import { noPreemptionText, unavailableText } from "./scheduling-events.ts";
+import { afterFilters, noPreemptionText, unavailableText } from "./scheduling-events.ts";
 import { podInfo, Snapshot } from "./snapshot.ts";
 import type { NodeInfo, PodInfo } from "./snapshot.ts";
 
@@ -368,18 +368,18 @@ class Scheduler {
   ): { readonly text: string; readonly nominated: string | undefined } {
     const { pod } = state.info;
     if (pod.spec?.preemptionPolicy === "Never")
-      return { text: " preemption: not eligible due to preemptionPolicy=Never.", nominated: undefined };
+      return { text: afterFilters("not eligible due to preemptionPolicy=Never."), nominated: undefined };
     const earlier = this.#snapshot.nodes.get(pod.status?.nominatedNodeName ?? "");
     const waits = [...(earlier?.pods.values() ?? [])].some(
       (other) => other.pod.metadata.deletionTimestamp !== undefined && priorityOf(other.pod) < priorityOf(pod),
     );
     if (waits)
       return {
-        text: " preemption: not eligible due to a terminating pod on the nominated node.",
+        text: afterFilters("not eligible due to a terminating pod on the nominated node."),
         nominated: earlier?.name,
       };
     const found = findPreemption(state, rejected, this.#budgets.list(), (node) => filterNode(state, node));
-    if (found === undefined) return { text: noPreemptionText(rejected, all), nominated: undefined };
+    if (found === undefined) return { text: afterFilters(noPreemptionText(rejected, all)), nominated: undefined };
     const nominated = this.#nominated.get(found.node.name) ?? new Map<string, PodInfo>();
     nominated.set(pod.metadata.uid ?? "", state.info);
     this.#nominated.set(found.node.name, nominated);

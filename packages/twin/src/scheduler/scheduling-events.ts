@@ -10,13 +10,16 @@ export function unavailableText(rejected: ReadonlyMap<NodeInfo, Rejection>, all:
   return `0/${all} nodes are available: ${countsText(counts)}.`;
 }
 
-/** What preemption adds when it found nothing to do. */
+/** What comes after the reasons: the plugin of dynamic resources has nothing to give back, and this is what preemption says. */
+export const afterFilters = (preemption: string): string => ` no new claims to deallocate, preemption: ${preemption}`;
+
+/** What preemption says when it found nothing to do. */
 export function noPreemptionText(rejected: ReadonlyMap<NodeInfo, Rejection>, all: number): string {
   const helpless = [...rejected.values()].filter(({ isResolvable }) => !isResolvable).length;
   const counts = new Map<string, number>();
   if (helpless > 0) counts.set("Preemption is not helpful for scheduling", helpless);
   if (rejected.size > helpless) counts.set("No preemption victims found for incoming pod", rejected.size - helpless);
-  return ` preemption: 0/${all} nodes are available: ${countsText(counts)}.`;
+  return `0/${all} nodes are available: ${countsText(counts)}.`;
 }
 
 /** Sorted as texts, as Go does it. */
