@@ -42,6 +42,9 @@ export interface Cluster extends Twin {
   readonly client: Client;
 }
 
+/** Everybody in this process keeps up: old versions are for who comes from outside. */
+const historyLimitBytes = 128 * 2 ** 20;
+
 const nodeCount = (pools: readonly NodePool[]): number => pools.reduce((sum, { count }) => sum + count, 0);
 const version = "v1.36.3";
 const scheduler: UserInfo = { username: "system:kube-scheduler", groups: ["system:authenticated"] };
@@ -67,7 +70,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       return late.nodes.logs(pod, ask, signal);
     },
   };
-  const server = await startTwin({ ...options, kubelets: kubeletsOf, clock, random, logger });
+  const server = await startTwin({ historyLimitBytes, ...options, kubelets: kubeletsOf, clock, random, logger });
   const { wrapTransport = (transport) => transport } = options;
   const transportOf = (user?: UserInfo): Transport => wrapTransport(server.transport(user), user);
   const connect = (user: UserInfo | undefined, agent: string): Client =>

@@ -25,6 +25,8 @@ export interface TwinOptions {
   readonly credentials?: ServerCredentials;
   /** For how long old versions can be listed and watched from. @default 300_000 */
   readonly historyWindowMs?: number;
+  /** How much memory those may take, in bytes; beyond it the oldest go before their time. @default 512 MiB */
+  readonly historyLimitBytes?: number;
   /** Writes every write down here, one `audit.k8s.io/v1` Event a line, before it is answered. Absent: nowhere. */
   readonly auditLogPath?: string;
   /** Answers for the nodes: logs. @default nobody does */
@@ -86,7 +88,10 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
     logger = silentLogger,
     serviceAddressRange = "10.96.0.0/16",
   } = options;
-  const window = options.historyWindowMs === undefined ? {} : { windowMs: options.historyWindowMs };
+  const window = {
+    ...(options.historyWindowMs === undefined ? {} : { windowMs: options.historyWindowMs }),
+    ...(options.historyLimitBytes === undefined ? {} : { historyLimitBytes: options.historyLimitBytes }),
+  };
   const store =
     options.stateDirectory === undefined
       ? createMemoryStore({ clock, ...window })
