@@ -86,7 +86,8 @@ export class PodWriter {
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function isNamespaceTerminating(error: unknown): boolean {
+/** Whether a creation was refused since its namespace is going. */
+export function isNamespaceTerminating(error: unknown): boolean {
   const causes = (error as { status?: { details?: { causes?: readonly { reason?: string }[] } } }).status?.details
     ?.causes;
   return causes?.some(({ reason }) => reason === "NamespaceTerminating") === true;

@@ -70,37 +70,53 @@ export function newSetReplicas(deployment: Deployment, all: readonly ReplicaSet[
   return room <= 0 ? current : current + Math.min(room, wanted - current);
 }
 
-/** What the old sets give up now: first replicas that are not available, then as many as availability allows (`reconcileOldReplicaSets`). */
-export function oldSetScalings(
+/** How many replicas old sets may lose before too few are available, those that the new set still owes not counted (`reconcileOldReplicaSets`). */
+export function maxScaledDown(
+  deployment: Deployment,
+  newSet: ReplicaSet | undefined,
+  old: readonly ReplicaSet[],
+): number {
+  const active = old.filter(isActiveSet);
+  if (active.length === 0) return 0;
+  const all = newSet === undefined ? active : [...active, newSet];
+  const newUnavailable = newSet === undefined ? 0 : wantedOf(newSet) - (newSet.status?.availableReplicas ?? 0);
+  return specReplicas(all) - minAvailable(deployment) - newUnavailable;
+}
+
+const minAvailable = (deployment: Deployment): number => wantedOf(deployment) - maxUnavailable(deployment);
+
+/** First go those of the old sets that are not available: nobody misses them, and they would hold the rollout up (`cleanupUnhealthyReplicas`). */
+export function unhealthyScalings(
   deployment: Deployment,
   newSet: ReplicaSet | undefined,
   old: readonly ReplicaSet[],
 ): readonly Scaling[] {
-  const all = newSet === undefined ? old : [...old, newSet];
-  if (specReplicas(old) === 0) return [];
-  const minAvailable = wantedOf(deployment) - maxUnavailable(deployment);
-  const newUnavailable = newSet === undefined ? 0 : wantedOf(newSet) - (newSet.status?.availableReplicas ?? 0);
-  const maxDown = specReplicas(all) - minAvailable - newUnavailable;
-  if (maxDown <= 0) return [];
-  const sizes = new Map<ReplicaSet, number>();
-  let cleaned = 0;
-  const sorted = old.toSorted(byCreation);
-  for (const set of sorted) {
-    const unhealthy = wantedOf(set) - (set.status?.availableReplicas ?? 0);
-    const count = Math.min(maxDown - cleaned, unhealthy);
-    if (wantedOf(set) === 0 || count <= 0) continue;
-    sizes.set(set, wantedOf(set) - count);
-    cleaned += count;
-  }
-  let spare = availableReplicas(all) - minAvailable;
-  for (const set of sorted) {
-    const size = sizes.get(set) ?? wantedOf(set);
-    const count = Math.min(spare, size);
+  const max = maxScaledDown(deployment, newSet, old);
+  return shrunk(old, max, (set) => wantedOf(set) - (set.status?.availableReplicas ?? 0));
+}
+
+/** Then as many as availability allows (`scaleDownOldReplicaSetsForRollingUpdate`). */
+export function spareScalings(
+  deployment: Deployment,
+  newSet: ReplicaSet | undefined,
+  old: readonly ReplicaSet[],
+): readonly Scaling[] {
+  const active = old.filter(isActiveSet);
+  const all = newSet === undefined ? active : [...active, newSet];
+  return shrunk(old, availableReplicas(all) - minAvailable(deployment), wantedOf);
+}
+
+/** The oldest sets give up what they can until so many are gone. */
+function shrunk(sets: readonly ReplicaSet[], max: number, spareOf: (set: ReplicaSet) => number): readonly Scaling[] {
+  const scalings: Scaling[] = [];
+  let left = max;
+  for (const set of sets.filter(isActiveSet).toSorted(byCreation)) {
+    const count = Math.min(left, spareOf(set));
     if (count <= 0) continue;
-    sizes.set(set, size - count);
-    spare -= count;
+    scalings.push({ set, replicas: wantedOf(set) - count });
+    left -= count;
   }
-  return [...sizes].map(([set, replicas]) => ({ set, replicas }));
+  return scalings;
 }
 
 /** A changed size is spread over the sets of a rollout in proportion (`scale`). */

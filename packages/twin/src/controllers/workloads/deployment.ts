@@ -24,6 +24,7 @@ import {
   WrittenVersions,
 } from "../pods/controlled.ts";
 import { isFinished } from "../pods/pod-state.ts";
+import { isNamespaceTerminating } from "../pods/pod-writer.ts";
 import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import {
@@ -31,12 +32,14 @@ import {
   byCreation,
   isActiveSet,
   isRolling,
+  maxScaledDown,
   maxSurge,
   newSetReplicas,
-  oldSetScalings,
   proportionalScalings,
   revisionNumber,
   revisionOf,
+  spareScalings,
+  unhealthyScalings,
   wantedOf,
 } from "./deployment-plan.ts";
 import {
@@ -157,11 +160,15 @@ function start(context: ControllerContext): Part {
           wantedOf(current) > wantedOf(this.#deployment)
             ? wantedOf(this.#deployment)
             : newSetReplicas(this.#deployment, this.#sets, wantedOf(current));
-        if (await this.#scale(current, replicas)) return this.#writeRolloutStatus();
+        if (await this.#resize(current, replicas)) return this.#writeRolloutStatus();
       }
       let scaledDown = false;
-      for (const { set, replicas } of oldSetScalings(this.#deployment, this.#new, this.#old)) {
-        scaledDown = (await this.#scale(set, replicas)) || scaledDown;
+      if (maxScaledDown(this.#deployment, this.#new, this.#old) > 0) {
+        // Two writes where both steps concern one set: each is an event of its own.
+        for (const scalings of [unhealthyScalings, spareScalings]) {
+          for (const { set, replicas } of scalings(this.#deployment, this.#new, this.#old))
+            scaledDown = (await this.#resize(set, replicas)) || scaledDown;
+        }
       }
       if (!scaledDown && isComplete(this.#deployment, this.#deployment.status ?? {})) await this.#cleanUp();
       return this.#writeRolloutStatus();
@@ -170,13 +177,13 @@ function start(context: ControllerContext): Part {
     async #recreate(): Promise<{ requeueAfterMs?: number }> {
       await this.#syncNewSet(false);
       const old = this.#old.filter(isActiveSet);
-      for (const set of old) await this.#scale(set, 0);
+      for (const set of old) await this.#resize(set, 0);
       if (old.length > 0) return this.#writeRolloutStatus();
       if (this.#old.some((set) => controlledBy(pods, set).some((pod: Pod) => !isFinished(pod))))
         return this.#writeRolloutStatus();
       await this.#syncNewSet(true);
       const current = this.#new;
-      if (current !== undefined) await this.#scale(current, wantedOf(this.#deployment));
+      if (current !== undefined) await this.#resize(current, wantedOf(this.#deployment));
       if (isComplete(this.#deployment, this.#deployment.status ?? {})) await this.#cleanUp();
       return this.#writeRolloutStatus();
     }
@@ -234,14 +241,8 @@ function start(context: ControllerContext): Part {
         created = await client.create(ReplicaSets, annotated);
       } catch (error) {
         if (isAlreadyExists(error)) return this.#onTaken(annotated, error);
-        const message = error instanceof Error ? error.message : String(error);
-        await this.#writeConditions({ status: "False", reason: "FailedCreate", message });
-        events.event({
-          about: deployment,
-          type: "Warning",
-          reason: "ReplicaSetCreateError",
-          message: `Failed to create new replica set "${set.metadata.name}": ${message}`,
-        });
+        // Nothing can be created any more, and everybody knows why.
+        if (!isNamespaceTerminating(error)) await this.#onRefused(set, error);
         throw error;
       }
       written.note(this.#id, created);
@@ -253,6 +254,19 @@ function start(context: ControllerContext): Part {
         message: `Created new replica set "${created.metadata.name}"`,
         onlyFirst: false,
       });
+    }
+
+    async #onRefused(set: ReplicaSet, error: unknown): Promise<void> {
+      const reason = "ReplicaSetCreateError";
+      const text = error instanceof Error ? error.message : String(error);
+      const message = `Failed to create new replica set "${set.metadata.name}": ${text}`;
+      try {
+        if (hasDeadline(this.#deployment)) await this.#writeConditions({ status: "False", reason, message });
+      } catch (notWritten) {
+        // The refusal is what has to be told, and the next look writes the status again.
+        logger.debug({ deployment: this.#id, error: notWritten }, "the status does not say that a set was refused");
+      }
+      events.event({ about: this.#deployment, type: "Warning", reason, message });
     }
 
     /** Ours of before, or another's whose hash is the same: then the hash is to be another one. */
@@ -333,6 +347,11 @@ function start(context: ControllerContext): Part {
     async #put(deployment: Deployment): Promise<void> {
       this.#deployment = await client.updateStatus(Deployments, deployment);
       writtenOwn.note(this.#id, this.#deployment);
+    }
+
+    /** A set of the right size keeps its marks, be they out of date (`scaleReplicaSetAndRecordEvent`). @returns whether the size changed */
+    async #resize(set: ReplicaSet, replicas: number): Promise<boolean> {
+      return wantedOf(set) !== replicas && this.#scale(set, replicas);
     }
 
     /** @returns whether the size changed */
@@ -426,7 +445,11 @@ function start(context: ControllerContext): Part {
     )?.name;
     if (setName === undefined) return [];
     const set = sets.get({ namespace: pod.metadata.namespace ?? "", name: setName });
-    return set === undefined ? [] : toController(Deployments)(set);
+    if (set === undefined) return [];
+    return toController(Deployments)(set).filter((request) => {
+      const deployment = deployments.get(request);
+      return deployment !== undefined && !isRolling(deployment);
+    });
   }
 }
 
