@@ -111,7 +111,7 @@ describe("up on the twin", () => {
       [["--fleet", join(folder, "absent.yaml")], /absent\.yaml" cannot be read \(ENOENT\)/],
       [
         ["--fleet", fleetFile("model.yaml", "nodes:\n  - { name: a, model: H900 }\n")],
-        /model\.yaml" line 2, column 22: nodes\[0\]\.model: unknown model "H900"/,
+        /model\.yaml" line 2, column 23: nodes\[0\]\.model: unknown model "H900"/,
       ],
       [["--fleet", fleetFile("lost.yaml", `${small}apply: [nowhere.yaml]\n`)], /nowhere\.yaml: cannot be read/],
       [["--cluster", "real", "--state", folder], /--state and --api-port are the twin's/],

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { runQuotaStorm } from "./quota-storm.ts";
 
 /** `make simulate-quota SEEDS=5000` for more, `FIRST_SEED=…` to look at one. */
-const seeds = Number(process.env["SEEDS"] ?? (process.env["FLEETWRIGHT_LONG"] === "1" ? 300 : 60));
+const seeds = Number(process.env["SEEDS"] ?? (process.env["FLEETWRIGHT_LONG"] === "1" ? 300 : 30));
 const firstSeed = Number(process.env["FIRST_SEED"] ?? 1);
 
 /** The one command that shows a seed again. */
