@@ -100,9 +100,10 @@ export function isNamespaceTerminating(error: unknown): boolean {
 export async function slowStart(
   count: number,
   task: (index: number) => Promise<unknown>,
+  maxBatch = Infinity,
 ): Promise<{ readonly done: number; readonly error: unknown }> {
   let done = 0;
-  for (let batch = 1, next = 0; next < count; batch *= 2) {
+  for (let batch = 1, next = 0; next < count; batch = Math.min(maxBatch, batch * 2)) {
     const size = Math.min(batch, count - next);
     const results = await Promise.allSettled(Array.from({ length: size }, (_, index) => task(next + index)));
     next += size;

@@ -22,6 +22,25 @@ export const startOrdinal = ({ spec }: StatefulSet): number => spec?.ordinals?.s
 export const wantedOf = ({ spec }: StatefulSet): number => spec?.replicas ?? 1;
 export const isParallel = ({ spec }: StatefulSet): boolean => spec?.podManagementPolicy === "Parallel";
 
+/** Whether the pod is one of those that are wanted, not one that a smaller size leaves over. */
+export function isInRange(set: StatefulSet, pod: Pod): boolean {
+  const ordinal = ordinalOf(set, pod);
+  return ordinal >= startOrdinal(set) && ordinal < startOrdinal(set) + wantedOf(set);
+}
+
+/** Whether the pod has the label that names it (`identityMatches`); one that was adopted may lack it. */
+export const isIdentified = (set: StatefulSet, { metadata }: Pod): boolean =>
+  metadata.labels?.[nameLabel] === metadata.name && metadata.namespace === set.metadata.namespace;
+
+/** The pod with the labels of its name and number (`updateIdentity`). */
+export const withIdentity = (pod: Pod, ordinal: number): Pod => ({
+  ...pod,
+  metadata: {
+    ...pod.metadata,
+    labels: { ...pod.metadata.labels, [nameLabel]: pod.metadata.name ?? "", [indexLabel]: String(ordinal) },
+  },
+});
+
 const podName = (set: StatefulSet, ordinal: number): string => `${set.metadata.name ?? ""}-${ordinal}`;
 
 const claimName = (set: StatefulSet, template: PersistentVolumeClaim, ordinal: number): string =>

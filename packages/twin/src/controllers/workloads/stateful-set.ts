@@ -1,11 +1,8 @@
 import {
   ControllerRevisions,
   createController,
-  isAlreadyExists,
-  isNotFound,
   keyOf,
   keyString,
-  ownerReferenceTo,
   PersistentVolumeClaims,
   Pods,
   StatefulSets,
@@ -13,17 +10,19 @@ import {
   watch,
 } from "@fleetwright/kube";
 import type { ControllerRevision, Pod, StatefulSet, StatefulSetStatus } from "@fleetwright/kube";
+import { batched } from "../batched.ts";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { scaled } from "../percentage.ts";
 import { claim } from "../pods/claim.ts";
 import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, WrittenVersions } from "../pods/controlled.ts";
 import { isAvailable, isFinished, isReady, isTerminating, nextAvailableMs } from "../pods/pod-state.ts";
+import { slowStart } from "../pods/pod-writer.ts";
 import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import { orphanRequests } from "./orphans.ts";
 import { ownedRevisions, presentRevision, revisionName, trimRevisions } from "./revision-history.ts";
+import { StatefulPodWriter } from "./stateful-pod-writer.ts";
 import {
-  claimsOf,
   isParallel,
   ordinalOf,
   historyLabel,
@@ -34,6 +33,8 @@ import {
 } from "./stateful-pods.ts";
 
 const name = "statefulset-controller";
+/** Upstream's: calls of one parallel set at the same time. */
+const maxBatch = 500;
 
 /** Pods with names that stay (pkg/controller/statefulset). */
 export const statefulSetController: Controllers = (context) => [start(context)];
@@ -45,13 +46,14 @@ function start(context: ControllerContext): Part {
   const revisions = cache.informer(ControllerRevisions, { indexes: { [controllerIndex]: byController } });
   const claims = cache.informer(PersistentVolumeClaims);
   const client = context.clientOf(name);
-  const events = context.eventsOf(name);
   const written = new WrittenVersions(pods);
   const writtenOwn = new WrittenVersions(sets);
   const writtenRevisions = new WrittenVersions(revisions);
-
-  const say = (set: StatefulSet, type: "Normal" | "Warning", reason: string, message: string): void =>
-    events.event({ about: set, type, reason, message });
+  const writtenClaims = new WrittenVersions(claims);
+  const all = [written, writtenOwn, writtenRevisions, writtenClaims];
+  const writer = new StatefulPodWriter(client, context.eventsOf(name), claims, (set, claim) =>
+    writtenClaims.note(keyString(keyOf(set)), claim),
+  );
 
   async function reconcile(key: {
     readonly namespace?: string;
@@ -60,11 +62,10 @@ function start(context: ControllerContext): Part {
     const id = keyString(key);
     const set = sets.get(key);
     if (set === undefined) {
-      written.forget(id);
+      for (const each of all) each.forget(id);
       return {};
     }
-    if (!written.caughtUp(id) || !writtenOwn.caughtUp(id) || !writtenRevisions.caughtUp(id))
-      return { requeueAfterMs: catchUpMs };
+    if (!all.every((each) => each.caughtUp(id))) return { requeueAfterMs: catchUpMs };
     const selector = set.spec?.selector ?? {};
     const owner = {
       resource: StatefulSets,
@@ -88,12 +89,12 @@ function start(context: ControllerContext): Part {
     const { revision: update, collisionCount } = await presentRevision(client, owner, history);
     writtenRevisions.note(id, update);
     const current = history.find((revision) => revisionName(revision) === set.status?.currentRevision) ?? update;
-    const next = new Round(set, id, current, update, owned);
-    const failure = await next.work().then(
+    const round = new Round(set, id, current, update, owned);
+    const failure = await round.work().then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
-    const status = next.status(collisionCount);
+    const status = round.status(collisionCount);
     if (!sameValue(status, set.status ?? {}))
       writtenOwn.note(id, await client.updateStatus(StatefulSets, { ...set, status }));
     if (failure !== undefined) throw failure.error;
@@ -105,7 +106,8 @@ function start(context: ControllerContext): Part {
     ]);
     await trimRevisions(client, history, used, set.spec?.revisionHistoryLimit ?? 10);
     const wait = nextAvailableMs(owned, set.spec?.minReadySeconds ?? 0, clock.now());
-    return wait === undefined ? {} : { requeueAfterMs: wait };
+    const next = round.waits ? Math.min(wait ?? catchUpMs, catchUpMs) : wait;
+    return next === undefined ? {} : { requeueAfterMs: next };
   }
 
   /** One look at one set (`updateStatefulSet`). */
@@ -119,7 +121,10 @@ function start(context: ControllerContext): Part {
     /** Beyond the wanted ones, the highest first. */
     readonly #condemned: Pod[];
     readonly #before: readonly Pod[];
-    readonly #created: Pod[] = [];
+    /** Deleted for a newer revision: upstream does not count them any more, though they are still there. */
+    #replaced = 0;
+    /** A pod waits for an old claim to go, of which no pod's event will tell. */
+    waits = false;
 
     constructor(
       set: StatefulSet,
@@ -144,8 +149,9 @@ function start(context: ControllerContext): Part {
       this.#condemned = condemned.toSorted((left, right) => ordinalOf(set, right) - ordinalOf(set, left));
     }
 
-    #isHealthy(pod: Pod | undefined): boolean {
-      return pod !== undefined && isReady(pod) && !isTerminating(pod);
+    /** Not there, not available, or about to go (`isUnavailable`). */
+    #isMissing(pod: Pod | undefined): boolean {
+      return pod === undefined || !this.#isAvailable(pod) || isTerminating(pod);
     }
 
     #isAvailable(pod: Pod): boolean {
@@ -154,43 +160,49 @@ function start(context: ControllerContext): Part {
 
     async work(): Promise<void> {
       if (this.#set.metadata.deletionTimestamp !== undefined) return;
-      if (!(await this.#fill())) return;
-      if (!(await this.#shrink())) return;
+      if (!(await this.#forAll(this.#wanted, (pod, index) => this.#fill(pod, index)))) return;
+      const retained = await this.#forAll(this.#condemned, async (pod) => {
+        await writer.retain(this.#set, pod);
+        return "next";
+      });
+      const ordered = [...this.#wanted, ...this.#condemned.toReversed()];
+      const firstUnavailable = ordered.find((pod) => this.#isMissing(pod));
+      if (!retained || !(await this.#forAll(this.#condemned, (pod) => this.#shrink(pod, firstUnavailable)))) return;
       if (this.#set.spec?.updateStrategy?.type !== "OnDelete") await this.#updateOldest();
     }
 
-    /** @returns whether to go on: in order, one pod that is not there yet holds up all others */
-    async #fill(): Promise<boolean> {
-      const parallel = isParallel(this.#set);
-      for (const [index, pod] of this.#wanted.entries()) {
-        if (pod !== undefined && isFinished(pod)) {
-          if (!isTerminating(pod)) {
-            const [type, reason] =
-              pod.status?.phase === "Failed"
-                ? (["Warning", "RecreatingFailedPod"] as const)
-                : (["Normal", "RecreatingTerminatedPod"] as const);
-            const { namespace, name: setName } = this.#set.metadata;
-            const what = pod.status?.phase === "Failed" ? "failed" : "terminated";
-            say(
-              this.#set,
-              type,
-              reason,
-              `StatefulSet ${namespace}/${setName} is recreating ${what} Pod ${pod.metadata.name}`,
-            );
-            await this.#delete(pod);
-          }
-          if (!parallel) return false;
-          continue;
-        }
-        if (pod === undefined) {
-          await this.#create(index + startOrdinal(this.#set));
-          if (!parallel) return false;
-          continue;
-        }
-        if (parallel) continue;
-        if (isTerminating(pod) || !isReady(pod) || !this.#isAvailable(pod)) return false;
+    /** In order until one holds up all others, or all at once (`runForAll`). @returns whether to go on */
+    async #forAll<T>(
+      items: readonly T[],
+      task: (item: T, index: number) => Promise<"next" | "wait">,
+    ): Promise<boolean> {
+      if (!isParallel(this.#set)) {
+        for (const [index, item] of items.entries()) if ((await task(item, index)) === "wait") return false;
+        return true;
       }
+      const run = (index: number): Promise<unknown> => task(items[index] as T, index);
+      const { error } = await slowStart(items.length, run, maxBatch);
+      if (error !== undefined) throw error;
       return true;
+    }
+
+    /** One pod that is wanted (`processReplica`). */
+    async #fill(pod: Pod | undefined, index: number): Promise<"next" | "wait"> {
+      const set = this.#set;
+      if (pod === undefined) {
+        await this.#create(index + startOrdinal(set));
+        return "wait";
+      }
+      if (isFinished(pod)) {
+        // Its successor comes once it is gone.
+        if (!isTerminating(pod)) await this.#delete(pod);
+        return "wait";
+      }
+      if (pod.status?.phase === "Pending") await writer.createMissingClaims(set, pod);
+      if (!isParallel(set) && (isTerminating(pod) || !isReady(pod) || !this.#isAvailable(pod))) return "wait";
+      const kept = await writer.keep(set, pod);
+      if (kept !== undefined) written.note(this.#id, kept);
+      return "next";
     }
 
     async #create(ordinal: number): Promise<void> {
@@ -200,23 +212,8 @@ function start(context: ControllerContext): Part {
         ? this.#set.spec
         : ({ ...this.#set.spec, template: templateOf(this.#current) } as NonNullable<StatefulSet["spec"]>);
       const pod = statefulPod(this.#set, ordinal, spec, revisionName(revision));
-      await this.#claimStorage(ordinal);
-      const what = `Create Pod ${pod.metadata.name} in StatefulSet ${this.#set.metadata.name}`;
-      try {
-        const created = await client.create(Pods, pod);
-        written.note(this.#id, created);
-        this.#created.push(created);
-        say(this.#set, "Normal", "SuccessfulCreate", `${what} successful`);
-      } catch (error) {
-        if (isAlreadyExists(error)) return;
-        say(
-          this.#set,
-          "Warning",
-          "FailedCreate",
-          `${what} failed error: ${error instanceof Error ? error.message : String(error)}`,
-        );
-        throw error;
-      }
+      if (writer.mustWait(this.#set, pod)) this.waits = true;
+      else written.note(this.#id, await writer.create(this.#set, pod));
     }
 
     /** How many of the first pods still get the current revision when they are made anew (`newVersionedStatefulSetPod`). */
@@ -227,100 +224,46 @@ function start(context: ControllerContext): Part {
       return rollingUpdate === undefined ? (this.#set.status?.currentReplicas ?? 0) : (rollingUpdate.partition ?? 0);
     }
 
-    async #claimStorage(ordinal: number): Promise<void> {
-      for (const wanted of claimsOf(this.#set, ordinal)) {
-        const key = keyOf(wanted);
-        if (claims.get(key) !== undefined) continue;
-        const retention = this.#set.spec?.persistentVolumeClaimRetentionPolicy;
-        const reference = ownerReferenceTo(StatefulSets, this.#set, { controller: true, blockOwnerDeletion: true });
-        const owned =
-          retention?.whenDeleted === "Delete"
-            ? { ...wanted, metadata: { ...wanted.metadata, ownerReferences: [reference] } }
-            : wanted;
-        const what = `Create Claim ${key.name} Pod ${this.#set.metadata.name}-${ordinal} in StatefulSet ${this.#set.metadata.name}`;
-        try {
-          await client.create(PersistentVolumeClaims, owned);
-          say(this.#set, "Normal", "SuccessfulCreate", `${what} success`);
-        } catch (error) {
-          if (isAlreadyExists(error)) continue;
-          say(
-            this.#set,
-            "Warning",
-            "FailedCreate",
-            `${what} failed error: ${error instanceof Error ? error.message : String(error)}`,
-          );
-          throw error;
-        }
-      }
+    /** One pod that is left over (`processCondemned`). */
+    async #shrink(pod: Pod, firstUnavailable: Pod | undefined): Promise<"next" | "wait"> {
+      if (isTerminating(pod)) return "wait";
+      if (!isParallel(this.#set) && (!isReady(pod) || !this.#isAvailable(pod)) && pod !== firstUnavailable)
+        return "wait";
+      await this.#delete(pod);
+      return "wait";
     }
 
-    async #shrink(): Promise<boolean> {
-      const parallel = isParallel(this.#set);
-      const firstUnhealthy = [...this.#wanted, ...this.#condemned.toReversed()].find((pod) => !this.#isHealthy(pod));
-      for (const pod of this.#condemned) {
-        if (isTerminating(pod)) {
-          if (!parallel) return false;
-          continue;
-        }
-        if (!parallel) {
-          if (!isReady(pod) && pod !== firstUnhealthy) return false;
-          if (!this.#isAvailable(pod) && pod !== firstUnhealthy) return false;
-        }
-        await this.#delete(pod);
-        if (!parallel) return false;
-      }
-      return true;
-    }
-
-    /** Pods of an older revision go, the highest first, as many at a time as may be missing. */
+    /** Pods of an older revision go, the highest first. */
     async #updateOldest(): Promise<void> {
-      const { rollingUpdate } = this.#set.spec?.updateStrategy ?? {};
-      const partition = rollingUpdate?.partition ?? 0;
-      const maxUnavailable = rollingUpdate?.maxUnavailable;
-      const mayMiss = maxUnavailable === undefined ? 1 : Math.max(1, scaled(maxUnavailable, wantedOf(this.#set), "up"));
-      let missing = this.#wanted.filter(
-        (pod) => pod === undefined || !this.#isHealthy(pod) || !this.#isAvailable(pod),
-      ).length;
-      for (let index = this.#wanted.length - 1; index >= partition; index--) {
-        const pod = this.#wanted[index];
-        if (pod === undefined) return;
-        if (revisionOfPod(pod) !== revisionName(this.#update) && !isTerminating(pod)) {
-          const isHealthy = this.#isHealthy(pod) && this.#isAvailable(pod);
-          if (isHealthy && missing >= mayMiss) return;
-          await this.#delete(pod);
-          if (isHealthy) missing += 1;
-          if (missing >= mayMiss) return;
-          continue;
-        }
-        if ((!this.#isHealthy(pod) || !this.#isAvailable(pod)) && missing >= mayMiss) return;
+      const { partition = 0, maxUnavailable } = this.#set.spec?.updateStrategy?.rollingUpdate ?? {};
+      const targets = this.#wanted.slice(partition).toReversed();
+      const isOld = (pod: Pod | undefined): pod is Pod =>
+        pod !== undefined && revisionOfPod(pod) !== revisionName(this.#update) && !isTerminating(pod);
+      if (maxUnavailable !== undefined) {
+        // Rounded down, unlike a Deployment's surge (`getStatefulSetMaxUnavailable`).
+        const most = Math.max(1, scaled(maxUnavailable, wantedOf(this.#set), "down"));
+        const missing = this.#wanted.filter((pod) => this.#isMissing(pod)).length;
+        for (const pod of targets.filter(isOld).slice(0, Math.max(0, most - missing))) await this.#replace(pod);
+        return;
       }
+      // One that is missing holds up those below it, not those above.
+      const next = targets.find((pod) => isOld(pod) || this.#isMissing(pod));
+      if (isOld(next)) await this.#replace(next);
+    }
+
+    async #replace(pod: Pod): Promise<void> {
+      await this.#delete(pod);
+      this.#replaced += 1;
     }
 
     async #delete(pod: Pod): Promise<void> {
-      const what = `Delete Pod ${pod.metadata.name} in StatefulSet ${this.#set.metadata.name}`;
-      try {
-        written.note(
-          this.#id,
-          await client.delete(Pods, keyOf(pod), { preconditions: { uid: pod.metadata.uid ?? "" } }),
-        );
-        say(this.#set, "Normal", "SuccessfulDelete", `${what} successful`);
-      } catch (error) {
-        if (isNotFound(error)) return;
-        say(
-          this.#set,
-          "Warning",
-          "FailedDelete",
-          `${what} failed error: ${error instanceof Error ? error.message : String(error)}`,
-        );
-        throw error;
-      }
+      written.note(this.#id, await writer.delete(this.#set, pod));
     }
 
     /** Counts, and whether the rollout has come to its end (`completeRollingUpdate`). */
     status(collisionCount: number): StatefulSetStatus {
       const [currentName, updateName] = [revisionName(this.#current), revisionName(this.#update)];
-      const all = [...this.#before, ...this.#created];
-      const made = all.filter((pod) => pod.status?.phase !== undefined);
+      const made = this.#before.filter((pod) => pod.status?.phase !== undefined);
       const ofRevision = (revision: string): number =>
         made.filter((pod) => !isTerminating(pod) && revisionOfPod(pod) === revision).length;
       const ready = made.filter((pod) => pod.status?.phase === "Running" && isReady(pod));
@@ -328,7 +271,7 @@ function start(context: ControllerContext): Part {
       const updated = ofRevision(updateName);
       const isRolling = this.#set.spec?.updateStrategy?.type !== "OnDelete";
       const isOver = isRolling && updated === made.length && ready.length === made.length && made.length === updated;
-      const current = isOver ? updated : ofRevision(currentName);
+      const current = isOver ? updated : Math.max(0, ofRevision(currentName) - this.#replaced);
       return {
         observedGeneration: this.#set.metadata.generation ?? 0,
         replicas: made.length,
@@ -348,7 +291,7 @@ function start(context: ControllerContext): Part {
     reconciler: retryConflicts(reconcile),
     sources: [
       watch(sets),
-      watch(pods, { map: toController(StatefulSets) }),
+      batched(watch(pods, { map: toController(StatefulSets) })),
       orphanRequests(pods, sets, ({ spec }) => spec?.selector),
     ],
     concurrency: 10,
