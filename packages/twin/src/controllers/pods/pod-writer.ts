@@ -65,6 +65,16 @@ export class PodWriter {
     }
   }
 
+  /** As {@link create}, but says `undefined` where the namespace is going: every further try would be refused alike. */
+  async createUnlessGoing(owner: PodOwner, pod: Pod): Promise<Pod | undefined> {
+    try {
+      return await this.create(owner, pod);
+    } catch (error) {
+      if (isNamespaceTerminating(error)) return undefined;
+      throw error;
+    }
+  }
+
   /** @returns what the server answered; `undefined`: it is gone already. */
   async delete(owner: PodOwner, pod: Pod): Promise<unknown> {
     const name = pod.metadata.name ?? "";

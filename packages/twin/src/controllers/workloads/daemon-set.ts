@@ -14,11 +14,13 @@ import { batched } from "../batched.ts";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { claim } from "../pods/claim.ts";
 import { byController, catchUpMs, controlledOrOrphaned, controllerIndex, WrittenVersions } from "../pods/controlled.ts";
-import { isAvailable, isReady, isTerminating, nextAvailableMs } from "../pods/pod-state.ts";
+import { isAvailable, isFinished, isReady, isTerminating, nextAvailableMs } from "../pods/pod-state.ts";
 import { podOfTemplate, PodWriter, slowStart } from "../pods/pod-writer.ts";
 import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
 import { belongsOn, daemonSpec, rollingBounds, targetNodeOf } from "./daemon-plan.ts";
+import { byAge, needsOfNode, rolloutSteps } from "./daemon-rollout.ts";
+import type { DaemonView } from "./daemon-rollout.ts";
 import { orphanRequests } from "./orphans.ts";
 import { ownedRevisions, presentRevision, revisionName, trimRevisions } from "./revision-history.ts";
 
@@ -46,7 +48,8 @@ function start(context: ControllerContext): Part {
   const written = new WrittenVersions(pods);
   const writtenOwn = new WrittenVersions(sets);
   const writtenRevisions = new WrittenVersions(revisions);
-  const failures = new Map<string, { readonly until: number; readonly delay: number }>();
+  /** By set, then by what it was at and the node. */
+  const failures = new Map<string, Map<string, { readonly until: number; readonly delay: number }>>();
 
   async function reconcile(key: {
     readonly namespace?: string;
@@ -55,9 +58,12 @@ function start(context: ControllerContext): Part {
     const id = keyString(key);
     const set = sets.get(key);
     if (set === undefined) {
-      written.forget(id);
+      for (const each of [written, writtenOwn, writtenRevisions]) each.forget(id);
+      failures.delete(id);
       return {};
     }
+    // Its history may be gone before its pods are: nothing that could be said of it would be right.
+    if (set.metadata.deletionTimestamp !== undefined) return {};
     if (!written.caughtUp(id) || !writtenOwn.caughtUp(id) || !writtenRevisions.caughtUp(id))
       return { requeueAfterMs: catchUpMs };
     const selector = set.spec?.selector ?? {};
@@ -82,55 +88,65 @@ function start(context: ControllerContext): Part {
       candidates: controlledOrOrphaned(pods, set),
       onWrite: (answer) => written.note(id, answer),
     });
-    const byNode = Map.groupBy(owned, (pod) => targetNodeOf(pod) ?? "");
-    let wait: number | undefined;
-    if (set.metadata.deletionTimestamp === undefined) {
-      wait = await manage(set, id, hash, byNode);
-      if (written.caughtUp(id) && set.spec?.updateStrategy?.type !== "OnDelete") await roll(set, id, hash, byNode);
-      const used = new Set([
-        revisionName(revision),
-        ...history
-          .filter(({ metadata }) =>
-            owned.some((pod) => pod.metadata.labels?.[hashLabel] === metadata.labels?.[hashLabel]),
-          )
-          .map(revisionName),
-      ]);
-      await trimRevisions(client, history, used, set.spec?.revisionHistoryLimit ?? 10);
-    }
-    const status = statusOf(set, hash, byNode, collisionCount);
+    // One that has ended and is going does not stand in the way of its successor.
+    const present = owned.filter((pod) => !isTerminating(pod) || !isFinished(pod));
+    const byNode = Map.groupBy(present, (pod) => targetNodeOf(pod) ?? "");
+    const view = { isCurrent: isOf(hash), minReadySeconds: set.spec?.minReadySeconds ?? 0, now: clock.now() };
+    const runsOn = new Set(
+      nodes
+        .list()
+        .filter((node) => belongsOn(set, node).run)
+        .map(({ metadata }) => metadata.name ?? ""),
+    );
+    const failure: { error?: unknown } = {};
+    const update = async (): Promise<number | undefined> => {
+      const wait = await manage(set, id, hash, byNode, view);
+      if (written.caughtUp(id) && set.spec?.updateStrategy?.type !== "OnDelete") {
+        const bounds = rollingBounds(set, runsOn.size);
+        const steps = { ...view, ...bounds, byNode, desired: runsOn.size, runsOn: (node: string) => runsOn.has(node) };
+        const { remove, surgeOn } = rolloutSteps(steps);
+        await write(set, id, hash, surgeOn, remove);
+      }
+      const live = new Set(owned.map((pod) => pod.metadata.labels?.[hashLabel]));
+      const old = history.filter((each) => revisionName(each) !== revisionName(revision));
+      const used = old.filter(({ metadata }) => live.has(metadata.labels?.[hashLabel]));
+      // Unlike a StatefulSet's, revisions that pods are of count for the limit.
+      const limit = Math.max(0, (set.spec?.revisionHistoryLimit ?? 10) - used.length);
+      await trimRevisions(client, old, new Set(used.map(revisionName)), limit);
+      return wait;
+    };
+    const wait = await update().catch((error: unknown) => {
+      failure.error = error;
+      return undefined;
+    });
+    const status = statusOf(set, byNode, runsOn, view, collisionCount);
     if (!sameValue(status, set.status ?? {}))
       writtenOwn.note(id, await client.updateStatus(DaemonSets, { ...set, status }));
-    const available = nextAvailableMs(owned, set.spec?.minReadySeconds ?? 0, clock.now());
+    if (failure.error !== undefined) throw failure.error;
+    const available = nextAvailableMs(owned, view.minReadySeconds, clock.now());
     const next = [wait, available].filter((each) => each !== undefined);
     return next.length === 0 ? {} : { requeueAfterMs: Math.max(1, Math.min(...next)) };
   }
 
-  /** Missing pods come, unwanted and failed ones go. @returns when to look again, for those that failed lately */
+  /** Missing pods come, unwanted and failed ones go (`manage`). @returns when to look again, for those that failed lately */
   async function manage(
     set: DaemonSet,
     id: string,
     hash: string,
     byNode: ReadonlyMap<string, readonly Pod[]>,
+    view: DaemonView,
   ): Promise<number | undefined> {
     const missing: string[] = [];
     const unwanted: Pod[] = [];
     let wait: number | undefined;
+    // Of one node: a share is more than none.
+    const surges = rollingBounds(set, 1).surge > 0;
     for (const node of nodes.list()) {
       const nodeName = node.metadata.name ?? "";
-      const { run, stay } = belongsOn(set, node);
-      const own = byNode.get(nodeName) ?? [];
-      const live = own.filter((pod) => !isTerminating(pod));
-      if (run && own.length === 0) {
-        missing.push(nodeName);
-        continue;
-      }
-      if (!stay) {
-        unwanted.push(...live);
-        continue;
-      }
-      const failed = live.filter(({ status }) => status?.phase === "Failed");
-      for (const pod of failed) {
-        const later = backoff(`${id}/${nodeName}`);
+      const needs = needsOfNode(belongsOn(set, node), byNode.get(nodeName) ?? [], surges, view);
+      if (needs.isMissing) missing.push(nodeName);
+      for (const pod of needs.failed) {
+        const later = backoff(id, `${set.metadata.uid}/${set.status?.observedGeneration ?? 0}/${nodeName}`);
         if (later !== undefined) {
           wait = Math.min(wait ?? later, later);
           continue;
@@ -139,34 +155,32 @@ function start(context: ControllerContext): Part {
         events.event({ about: set, type: "Warning", reason: "FailedDaemonPod", message });
         unwanted.push(pod);
       }
-      for (const pod of live.filter(({ status }) => status?.phase === "Succeeded")) {
+      for (const pod of needs.succeeded) {
         const message = `Found succeeded daemon pod ${pod.metadata.namespace}/${pod.metadata.name} on node ${nodeName}, will try to delete it`;
         events.event({ about: set, type: "Normal", reason: "SucceededDaemonPod", message });
         unwanted.push(pod);
       }
-      // More than one of a revision: the oldest stays (surges have one of each).
-      const running = live.filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded");
-      const { surge } = rollingBounds(set, nodes.size);
-      const groups =
-        surge === 0 ? [running] : [running.filter((pod) => isOf(pod, hash)), running.filter((pod) => !isOf(pod, hash))];
-      for (const group of groups) unwanted.push(...group.toSorted(byAge).slice(1));
+      unwanted.push(...needs.excess);
     }
-    // Their nodes are gone.
+    // For nodes that are gone: no scheduler will ever bind them. Those that were bound are the pod collector's.
     for (const [nodeName, own] of byNode)
-      if (nodes.get({ name: nodeName }) === undefined) unwanted.push(...own.filter((pod) => !isTerminating(pod)));
-    await write(set, id, hash, missing.slice(0, burst), unwanted.slice(0, burst));
+      if (nodes.get({ name: nodeName }) === undefined)
+        unwanted.push(...own.filter((pod) => !isTerminating(pod) && !pod.spec?.nodeName));
+    await write(set, id, hash, missing, unwanted);
     return wait;
   }
 
-  function backoff(key: string): number | undefined {
+  function backoff(id: string, key: string): number | undefined {
     const now = clock.now();
-    const known = failures.get(key);
+    const ofSet = failures.get(id) ?? new Map<string, { readonly until: number; readonly delay: number }>();
+    failures.set(id, ofSet);
+    const known = ofSet.get(key);
     if (known !== undefined && now < known.until) return known.until - now;
     const delay =
       known === undefined || now - known.until > 2 * maxBackoffMs
         ? firstBackoffMs
         : Math.min(maxBackoffMs, known.delay * 2);
-    failures.set(key, { until: now + delay, delay });
+    ofSet.set(key, { until: now + delay, delay });
     return undefined;
   }
 
@@ -179,7 +193,7 @@ function start(context: ControllerContext): Part {
   ): Promise<void> {
     const owner = { resource: DaemonSets, object: set };
     const template = set.spec?.template;
-    const { error } = await slowStart(missing.length, async (index) => {
+    const { error } = await slowStart(Math.min(burst, missing.length), async (index) => {
       const pod = podOfTemplate(template, owner);
       const spec = daemonSpec(template?.spec ?? { containers: [] }, missing[index] ?? "");
       const generation = set.metadata.annotations?.[generationAnnotation];
@@ -188,79 +202,38 @@ function start(context: ControllerContext): Part {
         [hashLabel]: hash,
         ...(generation === undefined ? {} : { "pod-template-generation": generation }),
       };
-      written.note(id, await writer.create(owner, { metadata: { ...pod.metadata, labels }, spec }));
+      written.note(id, await writer.createUnlessGoing(owner, { metadata: { ...pod.metadata, labels }, spec }));
     });
     const results = await Promise.allSettled(
-      unwanted.map(async (pod) => written.note(id, await writer.delete(owner, pod))),
+      unwanted.slice(0, burst).map(async (pod) => written.note(id, await writer.delete(owner, pod))),
     );
     const failure = error ?? results.find((result) => result.status === "rejected")?.reason;
     if (failure !== undefined) throw failure;
   }
 
-  /** Old pods go as far as availability allows; with a surge, new ones come first (`rollingUpdate`). */
-  async function roll(
-    set: DaemonSet,
-    id: string,
-    hash: string,
-    byNode: ReadonlyMap<string, readonly Pod[]>,
-  ): Promise<void> {
-    const wanted = nodes.list().filter((node) => belongsOn(set, node).run);
-    const { surge, unavailable: mayMiss } = rollingBounds(set, wanted.length);
-    const minReadySeconds = set.spec?.minReadySeconds ?? 0;
-    const available = (pod: Pod): boolean => isAvailable(pod, minReadySeconds, clock.now());
-    let [missing, doubled] = [0, 0];
-    const [replaceable, surgeable, done]: [Pod[], string[], Pod[]] = [[], [], []];
-    for (const node of wanted) {
-      const live = (byNode.get(node.metadata.name ?? "") ?? []).filter((pod) => !isTerminating(pod));
-      const [fresh, old] = [live.find((pod) => isOf(pod, hash)), live.find((pod) => !isOf(pod, hash))];
-      if (surge === 0) {
-        if (fresh === undefined && old === undefined) missing += 1;
-        else if (old === undefined) missing += fresh !== undefined && available(fresh) ? 0 : 1;
-        else if (available(old)) replaceable.push(old);
-        else {
-          // It does not serve anyway.
-          done.push(old);
-          missing += 1;
-        }
-        continue;
-      }
-      if (old === undefined) continue;
-      if (fresh !== undefined) {
-        doubled += 1;
-        if (available(fresh)) done.push(old);
-      } else if (available(old)) surgeable.push(node.metadata.name ?? "");
-      else done.push(old);
-    }
-    if (surge === 0) await write(set, id, hash, [], [...done, ...replaceable.slice(0, Math.max(0, mayMiss - missing))]);
-    else await write(set, id, hash, surgeable.slice(0, Math.max(0, surge - doubled)), done);
-  }
-
   function statusOf(
     set: DaemonSet,
-    hash: string,
     byNode: ReadonlyMap<string, readonly Pod[]>,
+    runsOn: ReadonlySet<string>,
+    { isCurrent, minReadySeconds, now }: DaemonView,
     collisionCount: number,
   ): DaemonSetStatus {
-    let [desired, current, misscheduled, ready, available, updated] = [0, 0, 0, 0, 0, 0];
-    const minReadySeconds = set.spec?.minReadySeconds ?? 0;
-    for (const node of nodes.list()) {
-      const own = byNode.get(node.metadata.name ?? "") ?? [];
-      if (!belongsOn(set, node).run) {
-        if (own.length > 0) misscheduled += 1;
+    let [current, misscheduled, ready, available, updated] = [0, 0, 0, 0, 0];
+    for (const [nodeName, own] of byNode) {
+      if (nodes.get({ name: nodeName }) === undefined) continue;
+      if (!runsOn.has(nodeName)) {
+        misscheduled += 1;
         continue;
       }
-      desired += 1;
-      if (own.length === 0) continue;
       current += 1;
-      // The oldest ready one speaks for the node.
-      const [pod] = own.toSorted((left, right) => Number(isReady(right)) - Number(isReady(left)) || byAge(left, right));
+      // The oldest speaks for the node, also during a surge.
+      const [pod] = own.toSorted(byAge);
       if (pod === undefined) continue;
-      if (isReady(pod)) {
-        ready += 1;
-        if (isAvailable(pod, minReadySeconds, clock.now())) available += 1;
-      }
-      if (isOf(pod, hash)) updated += 1;
+      if (isReady(pod)) ready += 1;
+      if (isAvailable(pod, minReadySeconds, now)) available += 1;
+      if (isCurrent(pod)) updated += 1;
     }
+    const desired = runsOn.size;
     const unavailable = desired - available;
     return {
       currentNumberScheduled: current,
@@ -298,15 +271,9 @@ function start(context: ControllerContext): Part {
     logger,
   });
 
-  function isOf(pod: Pod, hash: string): boolean {
-    return pod.metadata.labels?.[hashLabel] === hash;
+  function isOf(hash: string): (pod: Pod) => boolean {
+    return ({ metadata }) => metadata.labels?.[hashLabel] === hash;
   }
 }
 
 const placement = ({ metadata, spec }: Node): unknown => [metadata.labels, spec?.taints, spec?.unschedulable];
-
-const byAge = (left: Pod, right: Pod): number => {
-  const [first, second] = [left.metadata.creationTimestamp ?? "", right.metadata.creationTimestamp ?? ""];
-  if (first !== second) return first < second ? -1 : 1;
-  return (left.metadata.name ?? "") < (right.metadata.name ?? "") ? -1 : 1;
-};

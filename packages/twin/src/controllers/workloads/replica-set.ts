@@ -103,7 +103,9 @@ function start(context: ControllerContext, kind: ReplicaKind): Part {
     const difference = (set.spec?.replicas ?? 1) - active.length;
     if (difference > 0) {
       const pod = podOfTemplate(set.spec?.template as PodTemplateSpec | undefined, owner);
-      const { error } = await slowStart(Math.min(burst, difference), async () => note(await writer.create(owner, pod)));
+      const { error } = await slowStart(Math.min(burst, difference), async () =>
+        note(await writer.createUnlessGoing(owner, pod)),
+      );
       return error;
     }
     if (difference === 0) return undefined;
