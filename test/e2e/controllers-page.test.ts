@@ -39,10 +39,12 @@ it("the program in docs/controllers.md does what the page says", async () => {
       { type: "merge", patch: { metadata: { labels: { team: "bo" } } } },
     );
     await becomes("bo");
+    // A stop aborts what is being written: the event follows the ConfigMap only when the program has seen the answer.
+    const notes = async (): Promise<(string | undefined)[]> =>
+      (await client.list(EventsEvents)).items.map((event) => event.note);
+    await eventually("an event says so", notes, (current) => current.includes("team is bo"), 30_000);
     child.kill("SIGTERM");
     expect(await ended).toEqual([0, null]);
-    const { items } = await client.list(EventsEvents);
-    expect(items.map(({ note }) => note)).toContain("team is bo");
   } finally {
     child.kill("SIGKILL");
     rmSync(program, { force: true });

@@ -29,8 +29,8 @@ const user = {
   groups: ["system:masters", "system:authenticated"],
 };
 
-/** Starts one; it answers once its caches have synced. */
-export function startQuotaReplica(simulation: Simulation, name: string): QuotaReplica {
+/** Starts one; it answers once its caches have synced. `onEnd` is called when it ends by itself, as a manager that has lost its leadership does. */
+export function startQuotaReplica(simulation: Simulation, name: string, onEnd: () => void): QuotaReplica {
   const { clock, random } = simulation;
   const caller = simulation.caller(user);
   const client: Client = caller.client;
@@ -60,10 +60,10 @@ export function startQuotaReplica(simulation: Simulation, name: string): QuotaRe
   manager.add(quota.controller);
   const stop = new AbortController();
   let isAlive = true;
-  // Lost leadership ends a manager; the storm starts another in its place.
   const done = manager.run(stop.signal).catch((error: unknown) => {
-    isAlive = false;
     if (!(error instanceof FleetwrightError)) throw error;
+    if (isAlive) onEnd();
+    isAlive = false;
   });
   return {
     name,

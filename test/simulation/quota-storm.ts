@@ -136,7 +136,9 @@ class QuotaStorm {
   }
 
   #startReplica(simulation: Simulation): void {
-    this.#replicas.push(startQuotaReplica(simulation, `manager-${++this.#serial}`));
+    // A kubelet starts again what has ended.
+    const restart = (): void => void sleep(simulation.clock, 1_000).then(() => this.#startReplica(simulation));
+    this.#replicas.push(startQuotaReplica(simulation, `manager-${++this.#serial}`, restart));
   }
 
   /** A Service in front of the replicas: any that lives, within the time that the webhook has. */
