@@ -6,6 +6,7 @@ import { jobScenarios } from "./scenarios/jobs.ts";
 import { replicaSetScenarios } from "./scenarios/replica-sets.ts";
 import { schedulingScenarios } from "./scenarios/scheduling.ts";
 import { statefulSetScenarios } from "./scenarios/stateful-sets.ts";
+import { volumeScenarios } from "./scenarios/volumes.ts";
 
 /** By the file of their recordings. */
 export const allScenarios: Readonly<Record<string, readonly Scenario[]>> = {
@@ -19,4 +20,5 @@ export const allScenarios: Readonly<Record<string, readonly Scenario[]>> = {
   quotas: quotaScenarios,
   ownership: ownershipScenarios,
   scheduling: schedulingScenarios,
+  volumes: volumeScenarios,
 };
