@@ -19,7 +19,7 @@ import type {
   WriteOptions,
 } from "./client.ts";
 import { queryString } from "./query.ts";
-import { watchEvents } from "./watch-stream.ts";
+import { givenEvents, watchEvents } from "./watch-stream.ts";
 
 /** client-go's `pager` default. */
 const defaultPageSize = 500;
@@ -83,8 +83,8 @@ export class ApiClient implements Client {
         sendInitialEvents: options.sendInitialEvents,
         timeoutSeconds: options.timeoutSeconds,
       });
-    const body = await this.#caller.stream({ method: "GET", path, options });
-    yield* watchEvents<T>(body, `GET ${path}`);
+    const { body, events } = await this.#caller.stream({ method: "GET", path, options });
+    yield* events === undefined ? watchEvents<T>(body, `GET ${path}`) : givenEvents<T>(events, `GET ${path}`);
   }
 
   async create<T extends KubeObject>(resource: Resource<T>, object: T, options: WriteOptions = {}): Promise<T> {
@@ -195,7 +195,7 @@ export class ApiClient implements Client {
       objectPath(podResource, pod, "log") +
       queryString({ container, follow, previous, sinceSeconds, tailLines, timestamps });
     const call: Call = { method: "GET", path, accept: "*/*", options };
-    if (follow === true) yield* await this.#caller.stream(call);
+    if (follow === true) yield* (await this.#caller.stream(call)).body;
     else yield (await this.#caller.answer(call)).bytes;
   }
 
@@ -206,15 +206,16 @@ export class ApiClient implements Client {
   ): Promise<unknown> {
     const { body, contentType, accept } = options;
     const asIs = typeof body === "string" && contentType !== undefined && !contentType.includes("json");
-    const { headers, bytes } = await this.#caller.answer({
+    const { headers, bytes, value } = await this.#caller.answer({
       method,
       path,
       accept: accept ?? "application/json, */*;q=0.5",
-      body: body === undefined ? undefined : asIs ? body : JSON.stringify(body),
+      ...(asIs ? { body } : { json: body }),
       contentType,
       gzip: method === "GET" && this.#gzip,
       options,
     });
+    if (value !== undefined) return value;
     const isJson = /^application\/([\w.]+\+)?json\b/.test(headers["content-type"] ?? "");
     return isJson ? parseJson(bytes, `${method} ${path}`) : bytes.toString("utf8");
   }
@@ -230,7 +231,7 @@ export class ApiClient implements Client {
     options: CallOptions,
     contentType = "application/json",
   ): Promise<unknown> {
-    return this.#caller.json({ method, path, body: JSON.stringify(body), contentType, options });
+    return this.#caller.json({ method, path, json: body, contentType, options });
   }
 }
 

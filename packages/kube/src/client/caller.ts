@@ -16,6 +16,8 @@ export interface Call {
   /** Path and query. */
   readonly path: string;
   readonly body?: string | Uint8Array | undefined;
+  /** A body that is JSON, not yet text. */
+  readonly json?: unknown;
   readonly contentType?: string | undefined;
   /** @default "application/json" */
   readonly accept?: string | undefined;
@@ -43,7 +45,11 @@ export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly bytes: Buffer;
+  /** In place of `bytes`, which are empty then: the answer of a server in this process. */
+  readonly value?: unknown;
 }
+
+const noBytes = Buffer.alloc(0);
 
 /** Sends calls: headers, deadline, `Retry-After`, warnings, errors. What the calls mean is `ApiClient`'s. */
 export class Caller {
@@ -54,8 +60,8 @@ export class Caller {
   }
 
   async json(call: Call): Promise<unknown> {
-    const { bytes } = await this.answer(call);
-    return parseJson(bytes, `${call.method} ${call.path}`);
+    const { bytes, value } = await this.answer(call);
+    return value ?? parseJson(bytes, `${call.method} ${call.path}`);
   }
 
   /**
@@ -70,6 +76,8 @@ export class Caller {
       for (let retries = 0; ; retries++) {
         const response = await this.#settings.transport(this.#request(call), deadline.signal);
         this.#warn(call, response);
+        const { value } = response;
+        if (value !== undefined) return { status: response.status, headers: response.headers, bytes: noBytes, value };
         const bytes = await readBytes(response.body);
         if (isSuccess(response.status)) return { status: response.status, headers: response.headers, bytes };
         const error = responseError(call, response, bytes.toString("utf8"), clock.now());
@@ -83,11 +91,11 @@ export class Caller {
     }
   }
 
-  /** A body that is read as it comes, without a deadline. The caller reads or leaves it by `for await`. */
-  async stream(call: Call): Promise<AsyncIterable<Uint8Array>> {
+  /** An answer whose body is read as it comes, without a deadline. The caller reads or leaves it by `for await`. */
+  async stream(call: Call): Promise<TransportResponse> {
     const response = await this.#settings.transport(this.#request({ ...call, kind: "watch" }), call.options?.signal);
     this.#warn(call, response);
-    if (isSuccess(response.status)) return response.body;
+    if (isSuccess(response.status)) return response;
     const text = (await readBytes(response.body)).toString("utf8");
     throw responseError(call, response, text, this.#settings.clock.now());
   }
@@ -95,18 +103,25 @@ export class Caller {
   #request(call: Call): TransportRequest {
     const { userAgent } = this.#settings;
     const impersonate = call.options?.impersonate ?? this.#settings.impersonate;
+    const { method, path, body, json, kind = "call" } = call;
+    const hasBody = body !== undefined || json !== undefined;
+    const headers: Record<string, string | readonly string[]> = {
+      accept: call.accept ?? "application/json",
+      "user-agent": userAgent,
+    };
+    if (hasBody) headers["content-type"] = call.contentType ?? "application/json";
+    if (call.gzip === true) headers["accept-encoding"] = "gzip";
+    if (impersonate !== undefined) Object.assign(headers, impersonationHeaders(impersonate));
+    if (json === undefined) return { method, path, headers, kind, ...(body === undefined ? {} : { body }) };
     return {
-      method: call.method,
-      path: call.path,
-      headers: {
-        accept: call.accept ?? "application/json",
-        "user-agent": userAgent,
-        ...(call.body === undefined ? {} : { "content-type": call.contentType ?? "application/json" }),
-        ...(call.gzip === true ? { "accept-encoding": "gzip" } : {}),
-        ...(impersonate === undefined ? {} : impersonationHeaders(impersonate)),
+      method,
+      path,
+      headers,
+      kind,
+      json,
+      get body() {
+        return JSON.stringify(json);
       },
-      ...(call.body === undefined ? {} : { body: call.body }),
-      kind: call.kind ?? "call",
     };
   }
 

@@ -6,6 +6,8 @@ export interface TransportRequest {
   /** A name may repeat (`Impersonate-Group`). */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: string | Uint8Array;
+  /** What `body` says, for a server in this process, which takes it instead and changes nothing of it. */
+  readonly json?: unknown;
   /** A watch gets a connection of its own and is not counted against QPS. Default `call`. */
   readonly kind?: "call" | "watch";
 }
@@ -16,6 +18,10 @@ export interface TransportResponse {
   readonly headers: Readonly<Record<string, string>>;
   /** Must be read to its end or returned early (`for await` with `break` does). */
   readonly body: AsyncIterable<Uint8Array>;
+  /** What `body` says, from a server in this process: `body` need not be read then. It belongs to all: nobody changes it. */
+  readonly value?: unknown;
+  /** A watch's events, likewise, as they would stand in `body`: either is read. */
+  readonly events?: AsyncIterable<readonly unknown[]>;
 }
 
 /**

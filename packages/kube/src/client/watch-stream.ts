@@ -18,15 +18,34 @@ export async function* watchEvents<T extends KubeObject>(
   }
 }
 
+/** The events of a watch on a server in this process. Throws as {@link watchEvents}. */
+export async function* givenEvents<T extends KubeObject>(
+  batches: AsyncIterable<readonly unknown[]>,
+  what: string,
+): AsyncGenerator<WatchEvent<T>, void, undefined> {
+  for await (const batch of batches) {
+    for (const event of batch) yield checked<T>(event as SentEvent, what);
+  }
+}
+
+interface SentEvent {
+  readonly type?: unknown;
+  readonly object?: unknown;
+}
+
 function parseEvent<T extends KubeObject>(line: string, what: string): WatchEvent<T> {
-  let event: { readonly type?: unknown; readonly object?: unknown };
+  let event: SentEvent;
   try {
-    event = JSON.parse(line) as typeof event;
+    event = JSON.parse(line) as SentEvent;
   } catch (error) {
     throw new TransportError(`${what}: a line of the watch is not JSON: ${excerpt(line)}; watch again`, {
       cause: error,
     });
   }
+  return checked(event, what);
+}
+
+function checked<T extends KubeObject>(event: SentEvent, what: string): WatchEvent<T> {
   const { type, object } = event;
   if (type === "ERROR") {
     const status = (object ?? {}) as Status;
@@ -34,7 +53,9 @@ function parseEvent<T extends KubeObject>(line: string, what: string): WatchEven
   }
   const known = type === "ADDED" || type === "MODIFIED" || type === "DELETED" || type === "BOOKMARK";
   if (!known || typeof object !== "object" || object === null) {
-    throw new TransportError(`${what}: a line of the watch is no event: ${excerpt(line)}; watch again`);
+    throw new TransportError(
+      `${what}: a line of the watch is no event: ${excerpt(JSON.stringify(event))}; watch again`,
+    );
   }
   return event as WatchEvent<T>;
 }

@@ -204,6 +204,17 @@ export function formatFields(set: FieldSet): Draft {
   return fields;
 }
 
+/** Of FieldsV1 that cannot change any more. */
+const parsed = new WeakMap<Draft, FieldSet>();
+
+/** {@link parseFields}, once for what is frozen. The set is shared. */
+export function readFields(fields: DraftValue): FieldSet {
+  if (!isDraft(fields) || !Object.isFrozen(fields)) return parseFields(fields);
+  let set = parsed.get(fields);
+  if (set === undefined) parsed.set(fields, (set = parseFields(fields)));
+  return set;
+}
+
 /** A client may send managedFields as deep as JSON may be; no object has fields that deep. */
 const deepest = 2000;
 

@@ -1,5 +1,5 @@
 import { isDraft, type Draft, type DraftValue } from "../machinery/draft.ts";
-import { compareText, formatFields, isEmptySet, parseFields, unionOf, type FieldSet } from "./field-set.ts";
+import { compareText, formatFields, isEmptySet, readFields, unionOf, type FieldSet } from "./field-set.ts";
 
 /** An entry of `metadata.managedFields`: who owns which fields (k8s.io/apimachinery/pkg/util/managedfields/internal). */
 export interface Manager {
@@ -56,7 +56,7 @@ export function decodeManagers(entries: DraftValue): Managers {
       apiVersion,
       subresource: textOf(entry["subresource"]),
       time: typeof entry["time"] === "string" ? entry["time"] : undefined,
-      fields: parseFields(formatted),
+      fields: readFields(formatted),
       ...(isDraft(formatted) ? { formatted } : {}),
     };
     managers.set(managerId(manager), manager);

@@ -9,7 +9,6 @@ import { createScheduler } from "../scheduler/scheduler.ts";
 import { startTwin } from "../server/start-twin.ts";
 import type { Twin, TwinOptions } from "../server/start-twin.ts";
 import { builtinControllers } from "./builtin-controllers.ts";
-import { shareEqualParts } from "./equal-parts.ts";
 
 export interface ClusterOptions extends TwinOptions {
   /** Simulated nodes. @default none */
@@ -70,7 +69,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       return late.nodes.logs(pod, ask, signal);
     },
   };
-  const server = await startTwin({ historyLimitBytes, ...options, kubelets: kubeletsOf, clock, random, logger });
+  const server = await startTwin({
+    historyLimitBytes,
+    keeps: "objects",
+    ...options,
+    kubelets: kubeletsOf,
+    clock,
+    random,
+    logger,
+  });
   const { wrapTransport = (transport) => transport } = options;
   const transportOf = (user?: UserInfo): Transport => wrapTransport(server.transport(user), user);
   const connect = (user: UserInfo | undefined, agent: string): Client =>
@@ -82,7 +89,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       userAgent: `${agent}/${version} (linux/amd64)`,
     });
   const client = connect(undefined, "fleetwright");
-  const cache = createCache({ client, clock, random, logger, transform: shareEqualParts() });
+  const cache = createCache({ client, clock, random, logger });
   const context: ControllerContext = createControllerContext({
     transport: transportOf,
     cache,

@@ -13,6 +13,12 @@ export interface Call {
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** Read at most once. Throws 413 above the limit and 400 when the client breaks off. */
   body(): Promise<Buffer>;
+  /** What the body says, from who is in this process and owns it. */
+  readonly json?: unknown;
+  /** A copy of that for the server; `undefined` where only the text says what it is. */
+  copyJson?(): unknown;
+  /** Who is in this process takes values in place of JSON, and changes nothing of them. */
+  readonly takesValues?: boolean;
   /** Aborted when the client has gone or the server stops. */
   readonly signal: AbortSignal;
   /** A verified client certificate: its common name, organizations (groups), and uid (the 1.3.6.1.4.1.57683.2 attribute). */
@@ -30,6 +36,16 @@ export interface Reply {
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   /** A stream is a watch or a long list; each chunk is written as it comes. */
   readonly body: Buffer | string | AsyncIterable<Buffer>;
+  /** In place of a body of JSON, for who takes values. */
+  readonly value?: unknown;
+  /** A watch's, likewise. */
+  readonly events?: AsyncIterable<readonly SentEvent[]>;
+}
+
+/** An event of a watch, as it goes out. */
+export interface SentEvent {
+  readonly type: string;
+  readonly object: unknown;
 }
 
 /** What a call asks for: upstream's RequestInfo (k8s.io/apiserver/pkg/endpoints/request/requestinfo.go). */
@@ -90,7 +106,7 @@ export interface ServerAccess {
   kinds(): readonly ServedKind[];
   /**
    * Changes a stored object as the server itself: retried on conflict, validated by nothing, seen by watchers.
-   * `change` returns false to leave it. Resolves with what is stored then; throws 404.
+   * `change` returns false to leave it; of metadata and spec it replaces fields, and changes nothing below them. Resolves with what is stored then; throws 404.
    */
   modify<T extends KubeObject>(
     resource: Resource<T>,

@@ -1,16 +1,26 @@
 import type { KubeObject, Resource } from "@fleetwright/kube";
-import { copyJson, untyped } from "../machinery/draft.ts";
+import { copyJson, isDraft, untyped } from "../machinery/draft.ts";
 import type { Draft, Mutable } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { RequestContext, ServerAccess } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { WriteConflict } from "../storage/store.ts";
-import { encodeObject, parseObject } from "./codec.ts";
 import { apiVersionOf, metadataOf, storageKey, textOf } from "./core.ts";
 import type { Core } from "./core.ts";
 import { deleteObject, deletionTarget } from "./delete.ts";
 import { fillSystemFields } from "./metadata.ts";
 import { deleteOptions } from "./options.ts";
+
+/** A copy of all that may be changed. */
+function changeable(object: Readonly<Draft>): Draft {
+  const { metadata, spec, status } = object;
+  return {
+    ...object,
+    ...(isDraft(metadata) ? { metadata: { ...metadata } } : {}),
+    ...(isDraft(spec) ? { spec: { ...spec } } : {}),
+    ...(status === undefined ? {} : { status: copyJson(status) }),
+  };
+}
 
 /** What the server does to itself. `core` is asked for late: it holds this. */
 export function createServerAccess(
@@ -46,7 +56,7 @@ export function createServerAccess(
       if (version === undefined) {
         throw refusals.notFound({ group: resource.group, resource: resource.plural }, key.name);
       }
-      const object = parseObject(version.bytes);
+      const object = changeable(version.object);
       // What is stored is of the stored version, which the caller's type must be.
       if (change(object as unknown as Mutable<T>) === false || options.dryRun === true) {
         return object as unknown as T;
@@ -58,7 +68,7 @@ export function createServerAccess(
         expected: version.revision,
         make(revision) {
           metadataOf(object)["resourceVersion"] = String(revision);
-          return { bytes: encodeObject(object), index };
+          return { object, index };
         },
       });
       core().afterWrite(kind, object, false);
@@ -81,7 +91,7 @@ export function createServerAccess(
           expected: 0,
           make(revision) {
             metadata["resourceVersion"] = String(revision);
-            return { bytes: encodeObject(draft), index };
+            return { object: draft, index };
           },
         });
       } catch (error) {

@@ -1,21 +1,20 @@
-import type { Version } from "../storage/store.ts";
-import { encodeObject } from "./codec.ts";
+import { Version } from "../storage/version.ts";
 
 /** ComponentStatuses are made when they are asked for: this server knows of its own store only (pkg/registry/core/componentstatus). */
 export const componentsCollection = "componentstatuses";
 
 const components: readonly Version[] = [
-  {
-    key: "etcd-0",
-    revision: 0,
-    index: "",
-    bytes: encodeObject({
-      kind: "ComponentStatus",
-      apiVersion: "v1",
-      metadata: { name: "etcd-0" },
-      conditions: [{ type: "Healthy", status: "True", message: "ok" }],
-    }),
-  },
+  new Version(
+    { key: "etcd-0", revision: 0, index: "" },
+    {
+      object: {
+        kind: "ComponentStatus",
+        apiVersion: "v1",
+        metadata: { name: "etcd-0" },
+        conditions: [{ type: "Healthy", status: "True", message: "ok" }],
+      },
+    },
+  ),
 ];
 
 /** The components that a selection matches. */

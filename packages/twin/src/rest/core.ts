@@ -1,12 +1,13 @@
 import type { Clock, Logger, Random } from "@fleetwright/kube";
 import type { AdmissionPlugin } from "../machinery/admission.ts";
 import type { Authorize } from "../machinery/authorizer.ts";
+import { copyJson } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { RequestContext, ServerAccess } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
-import type { Store, Version } from "../storage/store.ts";
-import { parseObject } from "./codec.ts";
+import type { Store } from "../storage/store.ts";
+import type { Version } from "../storage/version.ts";
 import type { KindRegistry } from "./registry.ts";
 
 /** What every handler needs. */
@@ -54,11 +55,10 @@ export function metadataOf(object: Draft): Draft {
 
 export const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
-/** The stored object in the served version: a copy that may be changed. */
+/** The stored object in the served version. It may be the stored one itself: who changes it makes a copy. */
 export async function readVersion(kind: ServedKind, version: Version): Promise<Draft> {
-  const stored = parseObject(version.bytes);
-  if (kind.conversion === undefined) return stored;
-  const [converted] = await kind.conversion.fromStorage([stored]);
+  if (kind.conversion === undefined) return version.object;
+  const [converted] = await kind.conversion.fromStorage([copyJson(version.object)]);
   if (converted === undefined) throw refusals.internal(`conversion of ${version.key} gave nothing`);
   return converted as Draft;
 }

@@ -80,9 +80,9 @@ async function finishCreate(core: Core, target: Target, object: Draft): Promise<
     if (context.dryRun) return { object: await answeredForm(kind, object, stored), created: true };
     const version = store(core, named, stored, 0);
     kept = true;
-    metadata["resourceVersion"] = String(version.revision);
     core.afterWrite(kind, stored, false);
-    if (kind.conversion === undefined) return { object, created: true, bytes: version.bytes };
+    if (kind.conversion === undefined) return { object, created: true, version };
+    metadata["resourceVersion"] = String(version.revision);
     return { object: await answeredForm(kind, object, stored), created: true };
   } catch (error) {
     if (error instanceof WriteConflict) throw exists(kind, name, metadata);

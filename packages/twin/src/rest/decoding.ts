@@ -1,13 +1,14 @@
 import type { GroupVersionKind } from "@fleetwright/kube";
 import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
-import type { RequestContext } from "../machinery/request.ts";
+import type { Call, RequestContext } from "../machinery/request.ts";
 import type { Schema } from "../machinery/schema.ts";
 import { fieldErrors, refusals, StatusError, statusError } from "../machinery/status-error.ts";
 import { builtinSchemas } from "../schema/builtin-schemas.ts";
-import { decodeBody, decodeValue } from "../schema/decode.ts";
-import type { Decoded, FieldValidation } from "../schema/decode.ts";
+import { decodeBody, decodeGiven, decodeValue } from "../schema/decode.ts";
+import type { Decoded, DecodeOptions, FieldValidation } from "../schema/decode.ts";
 import { yamlToJson } from "../schema/yaml-body.ts";
+import { headerOf } from "./resource-call.ts";
 
 /** What a body must be. */
 export type Form = GroupVersionKind & {
@@ -26,25 +27,30 @@ function told({ object, warnings }: Decoded, context: RequestContext): Draft {
 }
 
 /** The body of a POST or PUT. @throws StatusError 400, 415 */
-export function decodeObject(
-  bytes: Buffer,
-  contentType: string,
+export async function decodeObject(
+  call: Call,
   form: Form,
   fieldValidation: FieldValidation,
   context: RequestContext,
-): Draft {
-  return told(
-    decodeBody(bytes, {
-      contentType,
-      schema: form.schema,
-      kind: gvkOf(form),
-      fieldValidation,
-      builtin: form.builtin,
-      ...prunerOf(form),
-    }),
-    context,
-  );
+): Promise<Draft> {
+  const options: DecodeOptions = {
+    contentType: headerOf(call, "content-type"),
+    schema: form.schema,
+    kind: gvkOf(form),
+    fieldValidation,
+    builtin: form.builtin,
+    ...prunerOf(form),
+  };
+  const isObject = form.builtin && options.contentType === "application/json" && isTypedObject(call.json);
+  const given = isObject ? call.copyJson?.() : undefined;
+  return told(isDraft(given) ? decodeGiven(given, options) : decodeBody(await call.body(), options), context);
 }
+
+/** Of the rest the decoder of texts has something to say. */
+const isTypedObject = (json: unknown): boolean =>
+  isDraft(json) && isTextOrNothing(json["kind"]) && isTextOrNothing(json["apiVersion"]);
+
+const isTextOrNothing = (value: unknown): boolean => value === undefined || typeof value === "string";
 
 /** The object of an apply, as sent, and the fields that are there twice. @throws StatusError 400 */
 export function decodeApply(bytes: Buffer): { readonly object: Draft; readonly doubled: readonly string[] } {

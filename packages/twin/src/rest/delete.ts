@@ -4,11 +4,10 @@ import type { ServedKind } from "../machinery/kind.ts";
 import type { RequestContext } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { WriteConflict } from "../storage/store.ts";
-import type { Version } from "../storage/store.ts";
+import type { Version } from "../storage/version.ts";
 import { admit, settle, validate } from "./admission-chain.ts";
 import { attributesOf, removeVersion } from "./write.ts";
 import type { Target } from "./write.ts";
-import { encodeObject } from "./codec.ts";
 import { metadataOf, readVersion, storageKey, subjectOf, textOf } from "./core.ts";
 import type { Core } from "./core.ts";
 import { timeText } from "./names.ts";
@@ -130,7 +129,7 @@ async function storeMarked(core: Core, kind: ServedKind, version: Version, objec
     expected: version.revision,
     make(revision) {
       metadata["resourceVersion"] = String(revision);
-      return { bytes: encodeObject(stored), index: version.index };
+      return { object: stored, index: version.index };
     },
   });
   metadataOf(object)["resourceVersion"] = textOf(metadata["resourceVersion"]);

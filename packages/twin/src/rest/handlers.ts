@@ -21,10 +21,12 @@ import { allForms, negotiate, plainOnly } from "./negotiate.ts";
 import type { OutputFormat } from "./negotiate.ts";
 import { deleteOptions, listOptions, optionsObject, writeOptions } from "./options.ts";
 import type { DeleteOptions, WriteOptions } from "./options.ts";
-import { applyPatchBody, parsePatch, patchTypeOf, sourceOf } from "./patch-body.ts";
+import { applyPatchBody, patchTypeOf, readPatch, sourceOf } from "./patch-body.ts";
+import type { Patch } from "./patch-body.ts";
+import { readCreation } from "./read-creation.ts";
 import { checkName, contextOf, headerOf, targetOf } from "./resource-call.ts";
 import type { ResourceCall } from "./resource-call.ts";
-import { objectReply, valueReply } from "./respond.ts";
+import { objectReply, valueReply, versionReply } from "./respond.ts";
 import { parseRevision, tooLarge } from "./revisions.ts";
 import { selectionOf } from "./selection.ts";
 import { changeView, readView } from "./views.ts";
@@ -58,9 +60,7 @@ export async function handleGet(request: ResourceCall): Promise<Reply> {
     throw refusals.notFound(isComponent ? { group: "", resource: "componentstatus" } : subjectOf(kind), info.name);
   }
   await core.store.durable(version.revision);
-  if (format.convert === undefined && format.format === "json" && !format.pretty && kind.conversion === undefined) {
-    return { status: 200, headers: { "content-type": "application/json" }, body: version.bytes };
-  }
+  if (format.convert === undefined && kind.conversion === undefined) return versionReply(200, version, format);
   const object = await readVersion(kind, version);
   return objectReply(call, kind, { object }, format, { status: 200, nowMs: core.clock.now() });
 }
@@ -74,16 +74,14 @@ export async function handleCreate(request: ResourceCall): Promise<Reply> {
   const format = negotiate(call, review === undefined ? allForms : plainOnly);
   const options = writeOptions(call.query, "CreateOptions");
   const context = contextOf(request, options);
-  const bytes = await call.body();
-  const object = decodeObject(bytes, headerOf(call, "content-type"), kind, options.fieldValidation, context);
-  kind.strategy.defaults?.(typed(object));
+  const { object, trackFields } = await readCreation(request, options, context);
   const name = textOf(metadataOf(object)["name"]);
   const target: Target = { ...targetOf(request, context, optionsObject(options)), name };
   if (review !== undefined) {
     const answer = await review(object, context);
     return valueReply(201, answer, format, warningHeaders(context.warnings));
   }
-  const written = await createObject(core, target, object, tracker(request, context));
+  const written = await createObject(core, target, object, trackFields);
   return writtenReply(request, context, written, format);
 }
 
@@ -93,8 +91,7 @@ export async function handleUpdate(request: ResourceCall): Promise<Reply> {
   const format = negotiate(call, allForms);
   const options = writeOptions(call.query, "UpdateOptions");
   const context = contextOf(request, options);
-  const bytes = await call.body();
-  const sent = decodeObject(bytes, headerOf(call, "content-type"), kind, options.fieldValidation, context);
+  const sent = await decodeObject(call, kind, options.fieldValidation, context);
   kind.strategy.defaults?.(typed(sent));
   checkName(sent, info);
   const target = targetOf(request, context, optionsObject(options));
@@ -111,11 +108,11 @@ export async function handlePatch(request: ResourceCall): Promise<Reply> {
   const { core, call, kind } = request;
   const type = patchTypeOf(headerOf(call, "content-type"), kind);
   const format = negotiate(call, allForms);
-  const bytes = await call.body();
+  const sent = type === "apply" ? { type, bytes: await call.body() } : await readPatch(type, call);
   const options = writeOptions(call.query, "PatchOptions", type === "apply");
   const context = contextOf(request, options);
   const target = targetOf(request, context, optionsObject({ ...options, kind: "UpdateOptions" }));
-  const change = patchChange(request, context, options, type, bytes);
+  const change = patchChange(request, context, options, sent);
   const written = await updateObject(core, target, change);
   return writtenReply(request, context, written, format);
 }
@@ -124,11 +121,11 @@ function patchChange(
   request: ResourceCall,
   context: GatheredContext,
   options: WriteOptions,
-  type: ReturnType<typeof patchTypeOf>,
-  bytes: Buffer,
+  sent: Patch | { readonly type: "apply"; readonly bytes: Buffer },
 ): Change {
   const { kind, info } = request;
-  if (type === "apply") {
+  if (sent.type === "apply") {
+    const { bytes } = sent;
     return {
       forceAllowCreate: info.subresource === "",
       transform(live) {
@@ -139,7 +136,7 @@ function patchChange(
       },
     };
   }
-  const patch = parsePatch(type, bytes);
+  const patch = sent;
   return {
     transform(live) {
       if (live === undefined) throw refusals.notFound(subjectOf(kind), info.name);
@@ -262,9 +259,8 @@ async function createBelow(request: ResourceCall, subresource: Subresource, name
   const format = negotiate(call, plainOnly);
   const options = writeOptions(call.query, "CreateOptions");
   const context = contextOf(request, options);
-  const bytes = await call.body();
   const viewKind = { ...subresource.kind, schema: subresource.schema, builtin: true };
-  const decoded = decodeObject(bytes, headerOf(call, "content-type"), viewKind, options.fieldValidation, context);
+  const decoded = await decodeObject(call, viewKind, options.fieldValidation, context);
   const name = namedByBody ? textOf(metadataOf(decoded)["name"]) : info.name;
   const target: Target = {
     ...targetOf(request, context, optionsObject(options)),

@@ -1,12 +1,12 @@
 import { nextTurn } from "@fleetwright/kube";
 import { renderTable } from "../table/render-table.ts";
+import { copyJson } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { Call, Reply, RequestInfo } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { Compacted } from "../storage/store.ts";
-import type { Version } from "../storage/store.ts";
-import { parseObject } from "./codec.ts";
+import type { Version } from "../storage/version.ts";
 import { componentsCollection, listComponents } from "./component-status.ts";
 import { decodeContinue, encodeContinue, expiredContinuation } from "./continue-token.ts";
 import { apiVersionOf } from "./core.ts";
@@ -124,8 +124,10 @@ const listMetadata = (page: Page, kind?: ServedKind): Draft => ({
 /** The objects of a page in the served version, some at a time. */
 async function* objectsOf(kind: ServedKind, items: readonly Version[]): AsyncGenerator<readonly Draft[]> {
   for (let start = 0; start < items.length; start += chunkItems) {
-    const chunk = items.slice(start, start + chunkItems).map(({ bytes }) => parseObject(bytes));
-    yield kind.conversion === undefined ? chunk : ((await kind.conversion.fromStorage(chunk)) as readonly Draft[]);
+    const chunk = items.slice(start, start + chunkItems).map(({ object }) => object);
+    yield kind.conversion === undefined
+      ? chunk
+      : ((await kind.conversion.fromStorage(copyJson(chunk))) as readonly Draft[]);
     await nextTurn();
   }
 }
@@ -160,7 +162,7 @@ async function* turnByTurn(chunks: Iterable<Buffer>): AsyncGenerator<Buffer> {
 
 function rawReply(kind: ServedKind, page: Page): Reply {
   const headers = { "content-type": "application/json" };
-  const size = page.items.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const size = page.items.reduce((sum, version) => sum + version.size, 0);
   if (size < smallBytes) return { status: 200, headers, body: Buffer.concat([...rawChunks(kind, page)]) };
   return { status: 200, headers, body: turnByTurn(rawChunks(kind, page)) };
 }
@@ -173,9 +175,8 @@ export async function listReply(
   page: Page,
   format: OutputFormat,
 ): Promise<Reply> {
-  if (format.convert === undefined && format.format === "json" && !format.pretty && kind.conversion === undefined) {
-    return rawReply(kind, page);
-  }
+  const isJson = format.format === "json" && !format.pretty && !format.asValue;
+  if (format.convert === undefined && isJson && kind.conversion === undefined) return rawReply(kind, page);
   const objects: Draft[] = [];
   for await (const chunk of objectsOf(kind, page.items)) objects.push(...chunk);
   const metadata = listMetadata(page);

@@ -16,7 +16,7 @@ const table = "application/json;as=Table;v=v1;g=meta.k8s.io";
 describe("what a client accepts", () => {
   it("is JSON where it says nothing or anything", () => {
     for (const accept of ["", "*/*", "application/*", "application/json"]) {
-      expect(negotiate(call(accept), plainOnly)).toEqual({ format: "json", pretty: false });
+      expect(negotiate(call(accept), plainOnly)).toEqual({ format: "json", pretty: false, asValue: false });
     }
   });
 

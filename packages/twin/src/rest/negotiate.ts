@@ -5,6 +5,8 @@ import { refusals, statusError } from "../machinery/status-error.ts";
 export interface OutputFormat {
   readonly format: "json" | "yaml";
   readonly pretty: boolean;
+  /** JSON may stay a value: the client is in this process. */
+  readonly asValue: boolean;
   /** Absent: the object itself. */
   readonly convert?: {
     readonly kind: "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList";
@@ -124,7 +126,8 @@ export function checkAccept(call: Call, streams: boolean): void {
 export function negotiate(call: Call, allowed: ReadonlySet<string>): OutputFormat {
   const accept = header(call, "accept");
   const pretty = wantsPretty(call);
-  if (accept === "" || accept === "*/*" || accept === "application/json") return { format: "json", pretty };
+  const asValue = call.takesValues === true && !pretty;
+  if (accept === "" || accept === "*/*" || accept === "application/json") return { format: "json", pretty, asValue };
   for (const { type, subtype, parameters } of parseAccept(accept)) {
     for (const { subtype: ours, format } of formats) {
       const matches =
@@ -132,7 +135,13 @@ export function negotiate(call: Call, allowed: ReadonlySet<string>): OutputForma
       if (!matches) continue;
       const convert = convertOf(parameters, allowed);
       if (convert === "refused") continue;
-      return { format, pretty: pretty || parameters["pretty"] === "1", ...(convert === undefined ? {} : { convert }) };
+      const indented = pretty || parameters["pretty"] === "1";
+      return {
+        format,
+        pretty: indented,
+        asValue: asValue && format === "json" && !indented,
+        ...(convert === undefined ? {} : { convert }),
+      };
     }
   }
   throw refusals.notAcceptable(acceptable);

@@ -1,17 +1,19 @@
 import type { KubeObject, Resource } from "@fleetwright/kube";
 import type { Objects } from "../machinery/request.ts";
-import type { Store, Version } from "../storage/store.ts";
+import type { Store } from "../storage/store.ts";
+import type { Version } from "../storage/version.ts";
 import type { KindRegistry } from "./registry.ts";
 
-/** The server's own reads. An object is parsed once for as long as its bytes are held. */
+/** The server's own reads. An object is parsed at most once for as long as its version is held. */
 export function createObjects(store: Store, registry: Pick<KindRegistry, "collectionOf">): Objects {
-  const parsed = new WeakMap<Buffer, KubeObject>();
+  const parsed = new WeakMap<Version, KubeObject>();
 
   function parse(version: Version): KubeObject {
-    let object = parsed.get(version.bytes);
+    if (version.kept !== undefined) return version.kept as unknown as KubeObject;
+    let object = parsed.get(version);
     if (object === undefined) {
-      object = JSON.parse(version.bytes.toString()) as KubeObject;
-      parsed.set(version.bytes, object);
+      object = version.object as unknown as KubeObject;
+      parsed.set(version, object);
     }
     return object;
   }

@@ -11,6 +11,7 @@ import { goJson } from "../apply/field-set.ts";
 import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
+import type { Call } from "../machinery/request.ts";
 import type { Schema } from "../machinery/schema.ts";
 import { refusals, statusError } from "../machinery/status-error.ts";
 import { canonicalObject, duplicateFields, keptDepth } from "../schema/decode.ts";
@@ -49,9 +50,14 @@ export interface Patch {
   readonly findings: readonly string[];
 }
 
-/** A patch's body as JSON. @throws StatusError 400, 413 */
-export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): Patch {
-  const text = bytes.toString();
+/** @throws StatusError 400, 413 */
+export async function readPatch(type: Patch["type"], call: Call): Promise<Patch> {
+  const given = call.copyJson?.();
+  return given === undefined ? parsePatch(type, (await call.body()).toString()) : patchOf(type, given);
+}
+
+/** @throws StatusError 400, 413 */
+export function parsePatch(type: Patch["type"], text: string): Patch {
   const introduction = type === "strategic" ? "" : "error decoding patch: ";
   let value: unknown;
   try {
@@ -67,6 +73,12 @@ export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): Pa
       `${introduction}${problem ?? `exceeded max depth: this server keeps ${keptDepth} levels`}`,
     );
   }
+  return patchOf(type, value, text);
+}
+
+/** @param text what it was read from, where fields may be there twice */
+function patchOf(type: Patch["type"], value: unknown, text?: string): Patch {
+  const introduction = type === "strategic" ? "" : "error decoding patch: ";
   if (value === null) {
     if (type === "merge") throw refusals.badRequest("Invalid JSON Patch");
     return { type, value: type === "json" ? [] : {}, findings: [] };
@@ -82,7 +94,7 @@ export function parsePatch(type: Exclude<PatchType, "apply">, bytes: Buffer): Pa
       `Request entity too large: The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${value.length}`,
     );
   }
-  const doubled = duplicateFields(text, value as Draft | readonly Draft[]);
+  const doubled = text === undefined ? [] : duplicateFields(text, value as Draft | readonly Draft[]);
   if (type !== "json") return { type, value, findings: doubled };
   const findings = [...doubled, ...unknownFields(value as readonly unknown[])];
   return { type, value, findings: findings.map((finding) => `json patch ${finding}`) };

@@ -6,6 +6,7 @@ import type { ServedKind } from "../machinery/kind.ts";
 import type { Call, Reply } from "../machinery/request.ts";
 import { fieldErrors, refusals } from "../machinery/status-error.ts";
 import { internalPackage } from "../schema/decode.ts";
+import type { Version } from "../storage/version.ts";
 import { apiVersionOf } from "./core.ts";
 import type { OutputFormat } from "./negotiate.ts";
 
@@ -61,24 +62,36 @@ export function valueReply(
   format: OutputFormat,
   headers: Reply["headers"] = {},
 ): Reply {
+  if (format.asValue && status < 300 && value !== undefined)
+    return { status, headers: { "content-type": "application/json", ...headers }, body: "", value };
   const { type, body } = encodeValue(value, format);
   return { status, headers: { "content-type": type, ...headers }, body };
 }
 
-/** One object in the form that the client accepts; `bytes` spares encoding it again. */
+/** What is stored, as it is. */
+export function versionReply(
+  status: number,
+  version: Version,
+  format: OutputFormat,
+  headers: Reply["headers"] = {},
+): Reply {
+  if (format.asValue || format.format !== "json" || format.pretty)
+    return valueReply(status, version.object, format, headers);
+  return { status, headers: { "content-type": "application/json", ...headers }, body: version.bytes };
+}
+
+/** One object in the form that the client accepts; `version` spares encoding it again. */
 export function objectReply(
   call: Call,
   kind: ServedKind,
-  found: { readonly object: Draft; readonly bytes?: Buffer },
+  found: { readonly object: Draft; readonly version?: Version },
   format: OutputFormat,
   options: { readonly status: number; readonly nowMs: number; readonly headers?: Reply["headers"] },
 ): Reply {
   const headers = options.headers ?? {};
   const { convert } = format;
   if (convert === undefined) {
-    if (found.bytes !== undefined && format.format === "json" && !format.pretty) {
-      return { status: options.status, headers: { "content-type": "application/json", ...headers }, body: found.bytes };
-    }
+    if (found.version !== undefined) return versionReply(options.status, found.version, format, headers);
     return valueReply(options.status, found.object, format, headers);
   }
   if (convert.kind === "PartialObjectMetadataList") throw formMismatch(kind, convert.kind);

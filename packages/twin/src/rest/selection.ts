@@ -5,9 +5,9 @@ import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { RequestInfo } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
-import type { Version, WatchScope } from "../storage/store.ts";
+import type { WatchScope } from "../storage/store.ts";
+import type { Version } from "../storage/version.ts";
 import { metadataOf, storageKey, textOf } from "./core.ts";
-import { parseObject } from "./codec.ts";
 import type { ListOptions } from "./options.ts";
 
 /** Which objects of a collection a list or watch is about. */
@@ -16,18 +16,6 @@ export interface Selection {
   readonly everything: boolean;
   readonly scope: WatchScope;
   matches(version: Version): boolean;
-}
-
-/** The few objects that several watchers look at in the same turn are parsed once. */
-const recent: { bytes: Buffer; object: Draft }[] = [];
-const recentLimit = 32;
-
-function recentlyParsed(bytes: Buffer): Draft {
-  for (const entry of recent) if (entry.bytes === bytes) return entry.object;
-  const object = parseObject(bytes);
-  recent.push({ bytes, object });
-  if (recent.length > recentLimit) recent.shift();
-  return object;
 }
 
 function labelsOf(object: Draft): Readonly<Record<string, string>> {
@@ -132,7 +120,7 @@ export function selectionOf(kind: ServedKind, info: RequestInfo, options: ListOp
       if (scope.key !== undefined && version.key !== scope.key) return false;
       if (scope.index !== undefined && version.index !== scope.index) return false;
       if (bare) return true;
-      const object = recentlyParsed(version.bytes);
+      const object = version.object;
       if (labels !== undefined && !matchesLabels(labels, labelsOf(object))) return false;
       return rest.length === 0 || matchesFields(rest, object, (_, field) => fieldValue(kind, object, field));
     },

@@ -70,13 +70,14 @@ const modified = (target: Target): Error =>
     "the object has been modified; please apply your changes to the latest version and try again",
   );
 
-/** A write of the status leaves the spec as it is: its copies share it, and comparisons see at once that it is the same. */
+/**
+ * What a change may begin with. A write of the status leaves most as it is and replaces the rest: its copies share all that lies deeper, and
+ * comparisons see at once that it is the same.
+ */
 function copyOf({ kind, subresource }: Target, object: Draft): Draft {
   if (subresource !== "status" || !kind.builtin || kind.conversion !== undefined) return copyJson(object);
-  const { spec } = object;
-  if (spec === undefined) return copyJson(object);
-  const copy: Draft = {};
-  for (const key of Object.keys(object)) copy[key] = key === "spec" ? spec : copyJson(object[key]);
+  const copy: Draft = { ...object, metadata: { ...metadataOf(object) } };
+  if (isDraft(object["status"])) copy["status"] = { ...object["status"] };
   return copy;
 }
 
@@ -155,9 +156,9 @@ async function attemptUpdate(core: Core, target: Target, change: Change): Promis
     if (context.dryRun) return { object: await answeredForm(kind, admitted, stored), created: false };
     const written = store(core, target, kind.conversion === undefined ? admitted : stored, version.revision);
     kept = true;
-    metadataOf(admitted)["resourceVersion"] = String(written.revision);
     core.afterWrite(kind, stored, false);
-    if (kind.conversion === undefined) return { object: admitted, created: false, bytes: written.bytes };
+    if (kind.conversion === undefined) return { object: admitted, created: false, version: written };
+    metadataOf(admitted)["resourceVersion"] = String(written.revision);
     return { object: await answeredForm(kind, admitted, stored), created: false };
   } finally {
     await settle(settling, validated, kept);

@@ -14,7 +14,7 @@ import type { OwnedForm } from "./field-ownership.ts";
 import type { OutputFormat } from "./negotiate.ts";
 import { optionsObject, writeOptions } from "./options.ts";
 import type { WriteOptions } from "./options.ts";
-import { applyPatchBody, parsePatch, patchTypeOf, sourceOf } from "./patch-body.ts";
+import { applyPatchBody, readPatch, patchTypeOf, sourceOf } from "./patch-body.ts";
 import { checkName, contextOf, headerOf, targetOf } from "./resource-call.ts";
 import type { ResourceCall } from "./resource-call.ts";
 import { valueReply } from "./respond.ts";
@@ -45,13 +45,12 @@ async function makerOf(
   const patching = info.verb === "patch";
   const contentType = headerOf(call, "content-type");
   const type = patching ? patchTypeOf(contentType, kind) : undefined;
-  const bytes = await call.body();
   const options = writeOptions(call.query, patching ? "PatchOptions" : "UpdateOptions", type === "apply");
   const context = contextOf(request, options);
   const track = tracker(request, context, form);
   const rest = { options, context };
   if (type === undefined) {
-    const sent = decodeObject(bytes, contentType, form, options.fieldValidation, context);
+    const sent = await decodeObject(call, form, options.fieldValidation, context);
     const make: MakeView = (current) => {
       const next = copyJson(sent);
       track(next, current);
@@ -60,9 +59,10 @@ async function makerOf(
     return { make, ...rest };
   }
   if (type === "apply") {
+    const bytes = await call.body();
     return { make: (current) => appliedObject(request, context, options, bytes, current, form), ...rest };
   }
-  const patch = parsePatch(type, bytes);
+  const patch = await readPatch(type, call);
   const make: MakeView = (current) => {
     const patched = applyPatchBody(subresource.kind, current, patch);
     const source = sourceOf(patch, form, current, patched);

@@ -1,11 +1,11 @@
 import { renderTable } from "../table/render-table.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
-import type { Call, Reply, RequestInfo } from "../machinery/request.ts";
+import type { Call, Reply, RequestInfo, SentEvent } from "../machinery/request.ts";
 import { asStatus, refusals, statusError } from "../machinery/status-error.ts";
 import { Compacted } from "../storage/store.ts";
-import type { StoreEvent, StoreWatch, Version } from "../storage/store.ts";
-import { parseObject } from "./codec.ts";
+import type { StoreEvent, StoreWatch } from "../storage/store.ts";
+import { Version } from "../storage/version.ts";
 import { apiVersionOf, metadataOf, readVersion } from "./core.ts";
 import type { Core } from "./core.ts";
 import { negotiate, watchForms } from "./negotiate.ts";
@@ -29,24 +29,23 @@ type EventType = "ADDED" | "MODIFIED" | "DELETED";
 
 interface Shown {
   readonly type: EventType;
-  readonly bytes: Buffer;
+  readonly version: Version;
 }
 
 /** The previous state under the revision at which it stopped being selected. */
-function withRevision(bytes: Buffer, revision: number): Buffer {
-  const object = parseObject(bytes);
-  metadataOf(object)["resourceVersion"] = String(revision);
-  return Buffer.from(JSON.stringify(object));
+function withRevision({ key, index, object }: Version, revision: number): Version {
+  const metadata = { ...metadataOf(object), resourceVersion: String(revision) };
+  return new Version({ key, index, revision }, { object: { ...object, metadata } }, 0);
 }
 
 /** What an event is to a watcher that selects: coming into view is ADDED, going out of it DELETED. */
 function shownAs(selection: Selection, { type, object, previous, revision }: StoreEvent): Shown | undefined {
-  if (selection.everything) return { type, bytes: object.bytes };
+  if (selection.everything) return { type, version: object };
   const was = previous !== undefined && selection.matches(previous);
-  if (type === "DELETED") return was ? { type, bytes: object.bytes } : undefined;
+  if (type === "DELETED") return was ? { type, version: object } : undefined;
   const is = selection.matches(object);
-  if (is) return { type: was ? "MODIFIED" : "ADDED", bytes: object.bytes };
-  return was ? { type: "DELETED", bytes: withRevision(previous.bytes, revision) } : undefined;
+  if (is) return { type: was ? "MODIFIED" : "ADDED", version: object };
+  return was ? { type: "DELETED", version: withRevision(previous, revision) } : undefined;
 }
 
 const newline = Buffer.from("}\n");
@@ -58,22 +57,29 @@ const heads: Readonly<Record<EventType, Buffer>> = {
 
 const line = (type: string, object: unknown): Buffer => Buffer.from(`${JSON.stringify({ type, object })}\n`);
 
-/** Turns stored bytes into the events' objects: as they are, or converted, as tables, as metadata. */
-function encoderFor(
-  core: Core,
-  call: Call,
-  kind: ServedKind,
-  format: OutputFormat,
-): (shown: readonly Shown[]) => Promise<Buffer> {
+/** What goes out, in pieces. */
+interface Writer<Piece> {
+  stored(shown: readonly Shown[]): Promise<Piece>;
+  other(type: string, object: unknown): Piece;
+}
+
+const valueWriter: Writer<readonly SentEvent[]> = {
+  stored: (shown) => Promise.resolve(shown.map(({ type, version }) => ({ type, object: version.object }))),
+  other: (type, object) => [{ type, object }],
+};
+
+/** Stored objects as they are, or converted, as tables, as metadata. */
+function textWriter(core: Core, call: Call, kind: ServedKind, format: OutputFormat): Writer<Buffer> {
   const { convert } = format;
   if (convert === undefined && kind.conversion === undefined) {
-    return (shown) => Promise.resolve(Buffer.concat(shown.flatMap(({ type, bytes }) => [heads[type], bytes, newline])));
+    const parts = ({ type, version }: Shown): readonly Buffer[] => [heads[type], version.bytes, newline];
+    return { stored: (shown) => Promise.resolve(Buffer.concat(shown.flatMap(parts))), other: line };
   }
   let noHeaders = false;
-  return async (shown) => {
+  const stored = async (shown: readonly Shown[]): Promise<Buffer> => {
     const lines: Buffer[] = [];
-    for (const { type, bytes } of shown) {
-      const object = await readVersion(kind, { bytes, key: "", revision: 0, index: "" });
+    for (const { type, version } of shown) {
+      const object = await readVersion(kind, version);
       if (convert === undefined) lines.push(line(type, object));
       else if (convert.kind === "Table") {
         const table = renderTable({
@@ -90,6 +96,7 @@ function encoderFor(
     }
     return Buffer.concat(lines);
   };
+  return { stored, other: line };
 }
 
 /** How a bookmark looks: an object of the kind with nothing but a revision. */
@@ -151,17 +158,17 @@ export async function handleWatch(core: Core, call: Call, kind: ServedKind, info
     watch = tooOld(plan.after, error.oldest);
   }
   await core.store.durable(Math.min(plan.after, core.store.revision));
-  return {
-    status: 200,
-    headers: { "content-type": "application/json" },
-    body:
-      watch instanceof Error
-        ? onlyError(watch)
-        : events(core, call, kind, format, selection, plan, watch, {
-            timeoutMs,
-            bookmarks: options.allowWatchBookmarks,
-          }),
-  };
+  const stream = <Piece>(writer: Writer<Piece>): AsyncGenerator<Piece> =>
+    watch instanceof Error
+      ? onlyError(writer, watch)
+      : events(writer, core, call, kind, format, selection, plan, watch, {
+          timeoutMs,
+          bookmarks: options.allowWatchBookmarks,
+        });
+  const answer = { status: 200, headers: { "content-type": "application/json" } };
+  if (format.asValue && format.convert === undefined && kind.conversion === undefined)
+    return { ...answer, body: "", events: stream(valueWriter) };
+  return { ...answer, body: stream(textWriter(core, call, kind, format)) };
 }
 
 function initialOf(core: Core, kind: ServedKind, selection: Selection): readonly Version[] {
@@ -187,11 +194,12 @@ async function reachRevision(core: Core, kind: ServedKind, revision: number, sig
   }
 }
 
-async function* onlyError(error: Error): AsyncGenerator<Buffer> {
-  yield line("ERROR", asStatus(error));
+async function* onlyError<Piece>(writer: Writer<Piece>, error: Error): AsyncGenerator<Piece> {
+  yield writer.other("ERROR", asStatus(error));
 }
 
-async function* events(
+async function* events<Piece>(
+  writer: Writer<Piece>,
   core: Core,
   call: Call,
   kind: ServedKind,
@@ -200,8 +208,7 @@ async function* events(
   plan: Plan,
   watch: StoreWatch,
   options: { readonly timeoutMs: number; readonly bookmarks: boolean },
-): AsyncGenerator<Buffer> {
-  const encode = encoderFor(core, call, kind, format);
+): AsyncGenerator<Piece> {
   let ended = false;
   let bookmarkDue = false;
   const deadline = core.clock.setTimer(options.timeoutMs, () => {
@@ -220,25 +227,25 @@ async function* events(
       const shown = plan.initial
         .slice(start, start + chunkItems)
         .filter((version) => selection.matches(version))
-        .map(({ bytes }): Shown => ({ type: "ADDED", bytes }));
-      if (shown.length > 0) yield await encode(shown);
+        .map((version): Shown => ({ type: "ADDED", version }));
+      if (shown.length > 0) yield await writer.stored(shown);
     }
-    if (plan.sendsEnd) yield line("BOOKMARK", bookmark(kind, format, plan.after, true));
+    if (plan.sendsEnd) yield writer.other("BOOKMARK", bookmark(kind, format, plan.after, true));
     while (!ended && !call.signal.aborted) {
       const batch = await watch.next(call.signal);
       const shown = batch.map((event) => shownAs(selection, event)).filter((item) => item !== undefined);
-      if (shown.length > 0) yield await encode(shown);
+      if (shown.length > 0) yield await writer.stored(shown);
       if (bookmarkDue && batch.length === 0) {
         bookmarkDue = false;
-        yield line("BOOKMARK", bookmark(kind, format, watch.position, false));
+        yield writer.other("BOOKMARK", bookmark(kind, format, watch.position, false));
       }
     }
     if (options.bookmarks && !call.signal.aborted) {
-      yield line("BOOKMARK", bookmark(kind, format, watch.position, false));
+      yield writer.other("BOOKMARK", bookmark(kind, format, watch.position, false));
     }
   } catch (error) {
     if (call.signal.aborted) return;
-    yield line("ERROR", error instanceof Compacted ? refusals.expired(error.message).status : asStatus(error));
+    yield writer.other("ERROR", error instanceof Compacted ? refusals.expired(error.message).status : asStatus(error));
   } finally {
     deadline.cancel();
     reminder?.cancel();

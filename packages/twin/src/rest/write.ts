@@ -7,8 +7,7 @@ import { refusals } from "../machinery/status-error.ts";
 import type { FieldError } from "../machinery/status-error.ts";
 import type { MetadataRules } from "../kinds/metadata.ts";
 import { pathSegmentProblems } from "../kinds/name-checks.ts";
-import type { Version } from "../storage/store.ts";
-import { encodeObject, parseObject } from "./codec.ts";
+import type { Version } from "../storage/version.ts";
 import { kindSubject, metadataOf, storageKey, textOf } from "./core.ts";
 import type { Core } from "./core.ts";
 
@@ -29,8 +28,8 @@ export interface Written {
   /** In the served version. */
   readonly object: Draft;
   readonly created: boolean;
-  /** The stored bytes, where they are the served version's. */
-  readonly bytes?: Buffer;
+  /** What was stored, where it is of the served version. */
+  readonly version?: Version;
 }
 export function attributesOf(
   target: Target,
@@ -107,7 +106,7 @@ export function store(core: Core, target: Target, stored: Draft, expected: numbe
     ...(kind.strategy.ttlSeconds === undefined ? {} : { ttlSeconds: kind.strategy.ttlSeconds }),
     make(revision) {
       metadata["resourceVersion"] = String(revision);
-      return { bytes: encodeObject(stored), index };
+      return { object: stored, index };
     },
   });
 }
@@ -119,7 +118,7 @@ export function setStatus(object: Draft, status: DraftValue): void {
 
 /** Takes the object away; watchers see what was stored last, with the deletion's revision. */
 export function removeVersion(core: Core, kind: ServedKind, version: Version): Draft {
-  const object = parseObject(version.bytes);
+  const object: Draft = { ...version.object, metadata: { ...metadataOf(version.object) } };
   core.store.write({
     collection: kind.collection,
     key: version.key,
@@ -127,7 +126,7 @@ export function removeVersion(core: Core, kind: ServedKind, version: Version): D
     delete: true,
     make(revision) {
       metadataOf(object)["resourceVersion"] = String(revision);
-      return { bytes: encodeObject(object), index: version.index };
+      return { object, index: version.index };
     },
   });
   core.afterWrite(kind, object, true);

@@ -97,7 +97,7 @@ function decodeYaml(bytes: Buffer, options: DecodeOptions): Decoded {
 /** Protobuf has no field that its type does not know, and none twice. */
 function decodeProtobuf(bytes: Buffer, options: DecodeOptions): Decoded {
   const { apiVersion, kind, raw } = openEnvelope(bytes);
-  const source: Source = { text: () => bytes.toString(), json: undefined, doubled: [], bytes };
+  const source: Source = { text: () => bytes.toString(), json: undefined, doubled: [], bytes: () => bytes };
   const struct = options.builtin ? goStruct(options.schema.id ?? "") : undefined;
   // Go's reader of an envelope forgives a version that is none.
   const typeMeta: Draft = { kind, apiVersion: apiVersion.split("/").length > 2 ? "" : apiVersion };
@@ -149,7 +149,7 @@ function decodeText(text: string, doubled: readonly string[], bytes: Buffer, opt
     text: () => bytes.toString(),
     json: hasDoubled && doubled.length === 0 ? text : undefined,
     doubled,
-    bytes,
+    bytes: () => bytes,
   };
   if (depth <= keptDepth) return decodeObject(object, options, source);
   try {
@@ -180,17 +180,26 @@ interface Source {
   /** With fields that are there twice. */
   readonly json: string | undefined;
   readonly doubled: readonly string[];
-  readonly bytes: Buffer;
+  readonly bytes: () => Buffer;
+}
+
+/** Like {@link decodeBody} for what came as a value, which is the decoder's own. It is an object of plain JSON. */
+export function decodeGiven(object: Draft, options: DecodeOptions): Decoded {
+  const bytes = (): Buffer => Buffer.from(JSON.stringify(object));
+  const source: Source = { text: () => bytes().toString(), json: undefined, doubled: [], bytes };
+  try {
+    return decodeObject(object, options, source);
+  } catch (error) {
+    if (error instanceof DecodeFailure) throw unrecognized(bytes(), options, error.message);
+    throw error;
+  }
 }
 
 /** Like {@link decodeBody} for what was made here (a patched object): `object` is taken over. */
 export function decodeValue(object: Draft, options: Omit<DecodeOptions, "contentType">): Decoded {
-  const bytes = (): Buffer => Buffer.from(JSON.stringify(object));
-  return decodeObject(
-    object,
-    { ...options, contentType: "" },
-    { text: () => bytes().toString(), json: undefined, doubled: [], bytes: Buffer.alloc(0) },
-  );
+  const text = (): string => JSON.stringify(object);
+  const source: Source = { text, json: undefined, doubled: [], bytes: () => Buffer.alloc(0) };
+  return decodeObject(object, { ...options, contentType: "" }, source);
 }
 
 function decodeObject(object: Draft, options: DecodeOptions, source: Source): Decoded {
@@ -303,7 +312,7 @@ function versionOf(object: Draft, options: DecodeOptions, source: Source): Group
   const apiVersion = typeof object["apiVersion"] === "string" ? object["apiVersion"] : "";
   const parts = apiVersion.split("/");
   if (parts.length > 2) {
-    throw unrecognized(source.bytes, options, `unexpected GroupVersion string: ${apiVersion}`);
+    throw unrecognized(source.bytes(), options, `unexpected GroupVersion string: ${apiVersion}`);
   }
   const kind = typeof object["kind"] === "string" ? object["kind"] : "";
   const [group = "", version = ""] = parts.length === 2 ? parts : ["", parts[0]];
@@ -346,7 +355,7 @@ function nameOf(object: Draft): string {
 function customVersion(own: GroupVersionKind, object: Draft, options: DecodeOptions, source: Source): GroupVersionKind {
   const expected = options.kind;
   if (own.kind === "") {
-    throw unrecognized(source.bytes, options, `Object 'Kind' is missing in '${source.text()}'`);
+    throw unrecognized(source.bytes(), options, `Object 'Kind' is missing in '${source.text()}'`);
   }
   if (own.group !== expected.group || own.version !== expected.version) {
     throw refusals.badRequest(

@@ -139,9 +139,12 @@ function parseTime(text: string, layout: TimeLayout): Read<{ readonly seconds: n
 
 const usualTime = /^[12]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/;
 
+/** A time in the form in which it is written. */
+export const isUsualTime = (text: string): boolean => text.length === 20 && usualTime.test(text);
+
 /** `metav1.Time`: RFC 3339, kept to the second, in UTC. */
 export function readTime(text: string): Read<string> {
-  if (usualTime.test(text)) return { value: text };
+  if (isUsualTime(text)) return { value: text };
   const time = parseTime(text, secondsLayout);
   if (time.problem !== undefined) return time;
   return { value: `${new Date(time.value.seconds * 1000).toISOString().slice(0, -5)}Z` };

@@ -1,7 +1,7 @@
 import { setValue } from "./own-value.ts";
 import type { Draft, DraftValue } from "../machinery/draft.ts";
 import { isDraft } from "../machinery/draft.ts";
-import { readBase64, readMicroTime, readQuantity, readTime } from "./go-scalars.ts";
+import { isUsualTime, readBase64, readMicroTime, readQuantity, readTime } from "./go-scalars.ts";
 import type { GoField, GoStruct, GoType } from "./go-types.ts";
 import { plainNumbers, WrittenNumber } from "./json-number.ts";
 
@@ -118,6 +118,21 @@ export function jsonKind(value: unknown): string {
   return Array.isArray(value) ? "array" : "object";
 }
 
+/** A scalar that is read and written again without a change: nearly all are, and need no path for messages. */
+function isKeptAsIs(type: GoType, value: DraftValue): boolean {
+  const { kind } = type.kind === "pointer" ? type.element : type;
+  switch (typeof value) {
+    case "string":
+      return kind === "string" || (kind === "time" && isUsualTime(value));
+    case "boolean":
+      return kind === "boolean";
+    case "number":
+      return kind === "integer" && value >= 0 && (value | 0) === value;
+    default:
+      return false;
+  }
+}
+
 function readStruct(walk: Walk, struct: GoStruct, value: Readonly<Draft>): Draft {
   if (++walk.nesting > maximumNesting) {
     throw new DecodeFailure(`json: ${struct.name} is nested more than ${maximumNesting} times`);
@@ -135,8 +150,9 @@ function readStruct(walk: Walk, struct: GoStruct, value: Readonly<Draft>): Draft
       }
       continue;
     }
-    if (walk.known?.has(value[key]) === true) {
-      values[field.index] = value[key];
+    const given = value[key];
+    if (isKeptAsIs(field.type, given) || walk.known?.has(given) === true) {
+      values[field.index] = given;
       continue;
     }
     walk.struct = struct.name;
@@ -144,7 +160,7 @@ function readStruct(walk: Walk, struct: GoStruct, value: Readonly<Draft>): Draft
     names.push(key);
     if (pathBefore > 0) path.push(".");
     path.push(key);
-    values[field.index] = readValue(walk, field.type, value[key]);
+    values[field.index] = readValue(walk, field.type, given);
     names.length = namesBefore;
     path.length = pathBefore;
   }

@@ -43,7 +43,14 @@ export async function openAuditLog(path: string, clock: Clock): Promise<AuditLog
       let user: UserInfo | undefined;
       let body: Buffer | undefined;
       return {
-        call: { ...call, body: async () => (body = await call.body()) },
+        // What is written down is text on both sides.
+        call: {
+          ...call,
+          json: undefined,
+          copyJson: () => undefined,
+          takesValues: false,
+          body: async () => (body = await call.body()),
+        },
         identified: (known) => void (user = known),
         answered(reply) {
           const requestObject = parsed(body);

@@ -71,7 +71,7 @@ describe("metrics", () => {
   it("say how many objects are stored", async () => {
     const { store, lines } = open();
     for (const key of ["a/1", "a/2", "b/1"]) {
-      store.write({ collection: "pods", key, expected: 0, make: () => ({ bytes: Buffer.from("{}") }) });
+      store.write({ collection: "pods", key, expected: 0, make: () => ({ object: {} }) });
     }
     expect(await lines('apiserver_resource_objects{group="",resource="pods"}')).toEqual([
       'apiserver_resource_objects{group="",resource="pods"} 3',

@@ -27,6 +27,8 @@ export interface TwinOptions {
   readonly historyWindowMs?: number;
   /** How much memory those may take, in bytes; beyond it the oldest go before their time. @default 512 MiB */
   readonly historyLimitBytes?: number;
+  /** In which form objects are kept: as bytes for who comes over HTTP, or as objects for who is in this process. @default "bytes" */
+  readonly keeps?: "bytes" | "objects";
   /** Writes every write down here, one `audit.k8s.io/v1` Event a line, before it is answered. Absent: nowhere. */
   readonly auditLogPath?: string;
   /** Answers for the nodes: logs. @default nobody does */
@@ -91,6 +93,7 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
   const window = {
     ...(options.historyWindowMs === undefined ? {} : { windowMs: options.historyWindowMs }),
     ...(options.historyLimitBytes === undefined ? {} : { historyLimitBytes: options.historyLimitBytes }),
+    ...(options.keeps === undefined ? {} : { keeps: options.keeps }),
   };
   const store =
     options.stateDirectory === undefined

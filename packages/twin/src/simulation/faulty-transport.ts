@@ -65,15 +65,15 @@ export function createFaultyTransport(
   const broken = ({ method, path }: TransportRequest, when: string): TransportError =>
     new TransportError(`${method} ${path}: connection reset ${when}`);
 
-  async function* faultyEvents(
+  async function* faultyEvents<Piece>(
     request: TransportRequest,
-    response: TransportResponse,
+    pieces: AsyncIterable<Piece>,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<Uint8Array> {
-    for await (const chunk of response.body) {
+  ): AsyncGenerator<Piece> {
+    for await (const piece of pieces) {
       if (happens(rates.delayedWatch)) await sleep(clock, lateness(), signal);
       if (isCutOff) throw broken(request, "by a partition");
-      yield chunk;
+      yield piece;
       if (happens(rates.droppedWatch)) throw broken(request, "in the middle of a watch");
     }
   }
@@ -95,7 +95,11 @@ export function createFaultyTransport(
       if (!isWrite && /[?&]resourceVersion=[1-9]/.test(request.path) && happens(rates.expired))
         return refused(refusals.expired);
       const response = await inner(request, signal);
-      if (isWatch) return { ...response, body: faultyEvents(request, response, signal) };
+      if (isWatch) {
+        const { status, headers, body, events } = response;
+        if (events === undefined) return { status, headers, body: faultyEvents(request, body, signal) };
+        return { status, headers, body, events: faultyEvents(request, events, signal) };
+      }
       if (happens(rates.slow)) await sleep(clock, lateness(), signal);
       if (isCutOff || happens(rates.lostAnswer)) {
         for await (const chunk of response.body) void chunk;

@@ -10,10 +10,12 @@ export interface MemoryStoreOptions {
   readonly historyLimitBytes?: number;
   /** Of the first write. @default 2: a fresh etcd is at 1 */
   readonly firstRevision?: number;
+  /** @default "bytes" */
+  readonly keeps?: "bytes" | "objects";
 }
 
 /** A store that is gone with the process. */
 export function createMemoryStore(options: MemoryStoreOptions): Store {
-  const { clock, windowMs = 300_000, historyLimitBytes = 512 * 2 ** 20, firstRevision = 2 } = options;
-  return new RevisionStore({ clock, windowMs, historyLimitBytes, firstRevision });
+  const { clock, windowMs = 300_000, historyLimitBytes = 512 * 2 ** 20, firstRevision = 2, keeps = "bytes" } = options;
+  return new RevisionStore({ clock, windowMs, historyLimitBytes, firstRevision, keeps });
 }

@@ -2,17 +2,18 @@ import assert from "node:assert/strict";
 import { systemClock, VirtualClock } from "@fleetwright/kube";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { DraftValue } from "../machinery/draft.ts";
 import { createMemoryStore } from "./memory-store.ts";
 import { Compacted, WriteConflict, type Store, type StoreEvent, type StoreWatch, type WatchScope } from "./store.ts";
 
-const body = (value: unknown) => ({
-  make: (revision: number) => ({ bytes: Buffer.from(JSON.stringify({ revision, value })) }),
+const body = (value: DraftValue) => ({
+  make: (revision: number) => ({ object: { revision, value } }),
 });
 const keysOf = (items: readonly { readonly key: string }[]) => items.map(({ key }) => key);
 
-function put(store: Store, key: string, index = "", value: unknown = 0): number {
+function put(store: Store, key: string, index = "", value: DraftValue = 0): number {
   const expected = store.get("pods", key)?.revision ?? 0;
-  const make = (revision: number) => ({ bytes: Buffer.from(JSON.stringify({ revision, value })), index });
+  const make = (revision: number) => ({ object: { revision, value }, index });
   return store.write({ collection: "pods", key, expected, make }).revision;
 }
 
@@ -44,9 +45,9 @@ describe("writes", () => {
       WriteConflict,
     );
     const failing = () => {
-      throw new Error("no bytes");
+      throw new Error("no object");
     };
-    expect(() => store.write({ collection: "pods", key: "a/two", expected: 0, make: failing })).toThrow("no bytes");
+    expect(() => store.write({ collection: "pods", key: "a/two", expected: 0, make: failing })).toThrow("no object");
     expect(store.revision).toBe(2);
     expect(keysOf(store.list("pods").items)).toEqual(["a/one"]);
   });
@@ -128,7 +129,7 @@ describe("expiry", () => {
     const clock = new VirtualClock();
     const store = createMemoryStore({ clock });
     const make = (revision: number) => ({
-      bytes: Buffer.from(`{"metadata":{"resourceVersion":"${revision}"},"involvedObject":{"resourceVersion":"2"}}`),
+      object: { metadata: { resourceVersion: String(revision) }, involvedObject: { resourceVersion: "2" } },
     });
     store.write({ collection: "events", key: "a/e", expected: 0, make, ttlSeconds: 10 });
     store.write({ collection: "events", key: "a/e", expected: 2, make, ttlSeconds: 60 });
@@ -164,7 +165,7 @@ describe("expiry", () => {
 });
 
 const objectBody = {
-  make: (revision: number) => ({ bytes: Buffer.from(`{"metadata":{"resourceVersion":"${revision}"}}`) }),
+  make: (revision: number) => ({ object: { metadata: { resourceVersion: String(revision) } } }),
 };
 
 describe("watches", () => {

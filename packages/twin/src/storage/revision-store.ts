@@ -1,9 +1,14 @@
 import type { Clock } from "@fleetwright/kube";
+import { isDraft } from "../machinery/draft.ts";
+import type { Draft } from "../machinery/draft.ts";
+import { encodeObject } from "../schema/encode.ts";
 import { Expiry } from "./expiry.ts";
 import { KeyIndex } from "./key-index.ts";
 import { RevisionLog } from "./revision-log.ts";
 import { sortKeyOf } from "./sort-key.ts";
-import { Compacted, WriteConflict, type Store, type StoreEvent, type Version, type WriteRequest } from "./store.ts";
+import { SharedParts } from "./shared-parts.ts";
+import { Compacted, WriteConflict, type Store, type StoreEvent, type WriteRequest } from "./store.ts";
+import { Version } from "./version.ts";
 import { inScope, WatchHub } from "./watch-hub.ts";
 
 /** What a write left, in the form in which a journal keeps it. */
@@ -34,6 +39,8 @@ export interface RevisionStoreOptions {
   /** History (older versions and deleted objects) may take so much memory; then the window gets shorter. */
   readonly historyLimitBytes: number;
   readonly firstRevision: number;
+  /** As bytes, which go out as they are, or as objects, which who is in this process gets as they are. */
+  readonly keeps: "bytes" | "objects";
   readonly journal?: Journal;
 }
 
@@ -44,6 +51,9 @@ interface Collection {
   readonly log: RevisionLog<State>;
   readonly watches: WatchHub;
   revision: number;
+  /** Of objects that are not kept as bytes: one of many is measured. */
+  sizeEstimate: number;
+  writesUntilMeasured: number;
 }
 
 interface Entry {
@@ -66,23 +76,14 @@ interface State {
 
 /** After each write so many compacted versions are let go: more than a write adds, so that the rest shrinks. */
 const trimPerWrite = 16;
+const writesBetweenMeasures = 64;
 
 const live = (entry: Entry | undefined): Version | undefined => entry?.state?.version;
 
-/** An ArrayBuffer of its own: a slice of Node's pool would keep 8 KiB for each small object. */
-function unpooled(bytes: Buffer): Buffer {
-  if (bytes.buffer.byteLength === bytes.byteLength) return bytes;
-  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
-  bytes.copy(copy);
-  return copy;
-}
-
 /** An object's last state says the revision of its deletion; only expiry has nobody to write it. */
-function withRevision(bytes: Buffer, revision: number): Buffer {
-  const object = JSON.parse(bytes.toString()) as { metadata?: { resourceVersion?: string } };
-  object.metadata ??= {};
-  object.metadata.resourceVersion = String(revision);
-  return Buffer.from(JSON.stringify(object));
+function withRevision(object: Readonly<Draft>, revision: number): Draft {
+  const metadata = isDraft(object["metadata"]) ? object["metadata"] : {};
+  return { ...object, metadata: { ...metadata, resourceVersion: String(revision) } };
 }
 
 /**
@@ -96,6 +97,7 @@ export class RevisionStore implements Store {
   readonly #log = new RevisionLog<State>();
   readonly #expiry: Expiry<Entry>;
   readonly #unpublished: State[] = [];
+  readonly #parts: SharedParts | undefined;
   #revision: number;
   #published: number;
   #oldest: number;
@@ -109,6 +111,7 @@ export class RevisionStore implements Store {
 
   constructor(options: RevisionStoreOptions) {
     this.#options = options;
+    this.#parts = options.keeps === "objects" ? new SharedParts() : undefined;
     this.#revision = options.firstRevision - 1;
     this.#published = this.#revision;
     this.#oldest = this.#revision;
@@ -181,12 +184,8 @@ export class RevisionStore implements Store {
       this.#writing = false;
     }
     const deleted = request.delete === true;
-    const version: Version = {
-      key: request.key,
-      bytes: unpooled(made.bytes),
-      revision,
-      index: made.index ?? (deleted ? (previous?.index ?? "") : ""),
-    };
+    const index = made.index ?? (deleted ? (previous?.index ?? "") : "");
+    const version = this.#versionOf(collection, { key: request.key, revision, index }, made.object, previous);
     const expiresMs =
       request.ttlSeconds === undefined || deleted ? 0 : this.#options.clock.now() + request.ttlSeconds * 1000;
     const stored: StoredVersion = { collection: request.collection, version, deleted, expiresMs };
@@ -272,11 +271,11 @@ export class RevisionStore implements Store {
       if (state === undefined) break;
       const { entry, older } = state;
       entry.collection.log.pop();
-      const after = state.version?.bytes.length ?? 0;
-      const before = older?.version?.bytes.length ?? 0;
+      const after = state.version?.size ?? 0;
+      const before = older?.version?.size ?? 0;
       this.#bytes += before - after;
       this.#objects += (older?.version === undefined ? 0 : 1) - (state.version === undefined ? 0 : 1);
-      this.#historyBytes -= before + (state.version === undefined ? (state.event?.object.bytes.length ?? 0) : 0);
+      this.#historyBytes -= before + (state.version === undefined ? (state.event?.object.size ?? 0) : 0);
       entry.state = older;
       if (older === undefined) this.#remove(entry);
     }
@@ -296,10 +295,28 @@ export class RevisionStore implements Store {
         log: new RevisionLog(),
         watches: new WatchHub((deliver) => void setImmediate(deliver)),
         revision: 0,
+        sizeEstimate: 0,
+        writesUntilMeasured: 0,
       };
       this.#collections.set(name, collection);
     }
     return collection;
+  }
+
+  #versionOf(
+    collection: Collection,
+    place: ConstructorParameters<typeof Version>[0],
+    object: Draft,
+    previous: Version | undefined,
+  ): Version {
+    if (this.#parts === undefined) return new Version(place, { bytes: encodeObject(object) });
+    const settled = this.#parts.settle(object, previous?.kept);
+    const version = new Version(place, { object: settled }, collection.sizeEstimate || undefined);
+    if (collection.writesUntilMeasured-- === 0 || collection.sizeEstimate === 0) {
+      collection.sizeEstimate = version.bytes.length;
+      collection.writesUntilMeasured = writesBetweenMeasures;
+    }
+    return version;
   }
 
   #apply({ collection: name, version, deleted, expiresMs }: StoredVersion): State {
@@ -326,8 +343,8 @@ export class RevisionStore implements Store {
     this.#log.append(state);
     this.#revision = version.revision;
     this.#objects += (deleted ? 0 : 1) - (previous === undefined ? 0 : 1);
-    this.#bytes += (deleted ? 0 : version.bytes.length) - (previous?.bytes.length ?? 0);
-    this.#historyBytes += (previous?.bytes.length ?? 0) + (deleted ? version.bytes.length : 0);
+    this.#bytes += (deleted ? 0 : version.size) - (previous?.size ?? 0);
+    this.#historyBytes += (previous?.size ?? 0) + (deleted ? version.size : 0);
     if (expiresMs > 0) this.#expiry.set(entry, expiresMs);
     else this.#expiry.clear(entry);
     return state;
@@ -341,7 +358,7 @@ export class RevisionStore implements Store {
       key: entry.key,
       expected: version.revision,
       delete: true,
-      make: (revision) => ({ bytes: withRevision(version.bytes, revision) }),
+      make: (revision) => ({ object: withRevision(version.object, revision) }),
     });
   }
 
@@ -374,11 +391,11 @@ export class RevisionStore implements Store {
       const { entry, older } = state;
       entry.collection.log.shift();
       if (older !== undefined) {
-        this.#historyBytes -= older.version?.bytes.length ?? 0;
+        this.#historyBytes -= older.version?.size ?? 0;
         this.#options.journal?.drop(older.revision);
         state.older = undefined;
       }
-      if (state.version === undefined) this.#historyBytes -= state.event?.object.bytes.length ?? 0;
+      if (state.version === undefined) this.#historyBytes -= state.event?.object.size ?? 0;
       state.event = undefined;
       if (state.version === undefined && entry.state === state) {
         this.#options.journal?.drop(state.revision);

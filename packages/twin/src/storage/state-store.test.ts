@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { systemClock, VirtualClock } from "@fleetwright/kube";
 import { afterAll, describe, expect, it } from "vitest";
+import type { DraftValue } from "../machinery/draft.ts";
 import { openStateStore, type StateStoreOptions } from "./state-store.ts";
 import { Compacted, type Store } from "./store.ts";
 
@@ -19,15 +20,15 @@ const newDirectory = () => join(root, String(directories++));
 const open = (directory: string, options: Partial<StateStoreOptions> = {}) =>
   openStateStore({ directory, clock: new VirtualClock(), ...options });
 
-function put(store: Store, key: string, value: unknown = "", index = ""): number {
+function put(store: Store, key: string, value: DraftValue = "", index = ""): number {
   const expected = store.get("pods", key)?.revision ?? 0;
-  const make = (revision: number) => ({ bytes: Buffer.from(JSON.stringify({ revision, value })), index });
+  const make = (revision: number) => ({ object: { revision, value }, index });
   return store.write({ collection: "pods", key, expected, make }).revision;
 }
 
 function remove(store: Store, key: string): number {
   const expected = store.get("pods", key)?.revision ?? 0;
-  const make = () => ({ bytes: Buffer.from("{}") });
+  const make = () => ({ object: {} });
   return store.write({ collection: "pods", key, expected, delete: true, make }).revision;
 }
 
@@ -80,7 +81,7 @@ describe("the state directory", () => {
     const directory = newDirectory();
     const clock = new VirtualClock();
     const first = await open(directory, { clock });
-    const make = () => ({ bytes: Buffer.from('{"metadata":{}}') });
+    const make = () => ({ object: { metadata: {} } });
     first.write({ collection: "events", key: "a/e", expected: 0, make, ttlSeconds: 60 });
     await first.durable(first.revision);
     await first.close();

@@ -15,6 +15,7 @@ import {
   type StateRow,
 } from "./state-file.ts";
 import type { Store } from "./store.ts";
+import { Version } from "./version.ts";
 
 export interface StateStoreOptions {
   /** Made, readable by its owner only, if it is not there. Objects hold secrets. */
@@ -26,6 +27,8 @@ export interface StateStoreOptions {
   readonly historyLimitBytes?: number;
   /** Of a new directory. @default 2 */
   readonly firstRevision?: number;
+  /** @default "bytes" */
+  readonly keeps?: "bytes" | "objects";
   /** The file may grow so far; then writes are refused. @default no limit but the disk */
   readonly maxFileBytes?: number;
 }
@@ -70,7 +73,14 @@ function newGroup(): Group {
  * @throws FleetwrightError `FW_TWIN_STATE` when the directory is in use, not ours, newer, damaged or not writable
  */
 export async function openStateStore(options: StateStoreOptions): Promise<Store> {
-  const { directory, clock, windowMs = 300_000, historyLimitBytes = 512 * 2 ** 20, firstRevision = 2 } = options;
+  const {
+    directory,
+    clock,
+    windowMs = 300_000,
+    historyLimitBytes = 512 * 2 ** 20,
+    firstRevision = 2,
+    keeps = "bytes",
+  } = options;
   prepareDirectory(directory);
   const settings: StateFileSettings = {
     file: join(directory, stateFileName),
@@ -146,7 +156,7 @@ export async function openStateStore(options: StateStoreOptions): Promise<Store>
       await worker.terminate();
     },
   };
-  const store = new RevisionStore({ clock, windowMs, historyLimitBytes, firstRevision, journal });
+  const store = new RevisionStore({ clock, windowMs, historyLimitBytes, firstRevision, keeps, journal });
 
   function onCommitted(revision: number): void {
     const group = inFlight;
@@ -162,12 +172,8 @@ export async function openStateStore(options: StateStoreOptions): Promise<Store>
     switch (report.kind) {
       case "rows":
         for (const { collection, deleted, expiresMs, bytes, revision, key, index } of report.rows) {
-          const version = {
-            key,
-            index,
-            revision,
-            bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-          };
+          const kept = { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+          const version = new Version({ key, index, revision }, kept);
           store.restore({ collection, version, deleted, expiresMs });
         }
         return;

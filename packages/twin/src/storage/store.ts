@@ -1,13 +1,5 @@
-/** An object at one revision: its JSON as it goes out, with `metadata.resourceVersion` in it. */
-export interface Version {
-  /** `namespace/name`, or `name` for cluster-scoped kinds: lists are ordered by it, byte by byte. */
-  readonly key: string;
-  readonly bytes: Buffer;
-  /** The revision that wrote it. */
-  readonly revision: number;
-  /** The value that watches of this collection are indexed by (a pod's `spec.nodeName`); `""` without one. */
-  readonly index: string;
-}
+import type { Draft } from "../machinery/draft.ts";
+import type { Version } from "./version.ts";
 
 export interface StoreEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED";
@@ -23,8 +15,11 @@ export interface WriteRequest {
   readonly key: string;
   /** What must be there now: a revision, or nothing (0). Otherwise `WriteConflict`. */
   readonly expected: number;
-  /** The bytes at the revision that the write gets; of a deletion, the last state as watchers get it. Must not write. */
-  make(revision: number): { readonly bytes: Buffer; readonly index?: string };
+  /**
+   * The object at the revision that the write gets; of a deletion, the last state as watchers get it. It is the store's from then on: nobody changes
+   * it any more. Must not write.
+   */
+  make(revision: number): { readonly object: Draft; readonly index?: string };
   /** @default false */
   readonly delete?: boolean;
   /** Gone by itself after so long, as a deletion that watchers see. */

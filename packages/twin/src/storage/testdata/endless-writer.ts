@@ -14,7 +14,7 @@ async function write(writer: number): Promise<void> {
       key,
       expected: current?.revision ?? 0,
       delete: current !== undefined && round % 7 === 0,
-      make: (revision) => ({ bytes: Buffer.from(`{"revision":${revision},"data":"${"x".repeat(round % 3000)}"}`) }),
+      make: (revision) => ({ object: { revision, data: "x".repeat(round % 3000) } }),
     });
     await store.durable(version.revision);
     writeSync(1, `${version.revision} ${key}\n`);
