@@ -47,6 +47,17 @@ const maxSubdomainBytes = 253;
  * labelKeyProblems("/group") // ["prefix part must be non-empty"]
  */
 export function labelKeyProblems(key: string): string[] {
+  if (goodKeys.has(key)) return [];
+  const problems = keyProblems(key);
+  if (problems.length === 0 && goodKeys.size < maxGoodKeys) goodKeys.add(key);
+  return problems;
+}
+
+/** The same few keys are on every object. */
+const goodKeys = new Set<string>();
+const maxGoodKeys = 1000;
+
+function keyProblems(key: string): string[] {
   const parts = key.split("/");
   if (parts.length > 2) {
     return [

@@ -2,6 +2,7 @@ import { jsonEqual, type Json } from "@fleetwright/kube";
 import { isDraft, type Draft } from "../machinery/draft.ts";
 import { descend, newFieldSet, type FieldSet } from "./field-set.ts";
 import { listElement } from "./list-element.ts";
+import { leafOf } from "./map-plan.ts";
 import { formOf, type ListShape, type MapShape, type Shape } from "./shape.ts";
 
 /** Which fields one value has and another has not, and which differ. */
@@ -47,6 +48,11 @@ function everything(shape: Shape, value: unknown, place: Place, element: string,
   const form = formOf(shape, value);
   if (form === "map" && shape.map !== undefined) {
     if (shape.map.atomic || !isDraft(value)) return;
+    const leaf = leafOf(shape.map, value);
+    if (leaf !== undefined) {
+      setAt(place, part).children.set(element, leaf.set);
+      return;
+    }
     const here: Place = { parent: place, element };
     for (const key of Object.keys(value)) {
       const child = value[key];

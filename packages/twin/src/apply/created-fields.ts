@@ -1,6 +1,7 @@
 import { isDraft, type Draft } from "../machinery/draft.ts";
 import { sortElements, type FieldSet } from "./field-set.ts";
 import { listElement } from "./list-element.ts";
+import { leafOf, planOf } from "./map-plan.ts";
 import { formOf, type ListShape, type MapShape, type Shape } from "./shape.ts";
 
 /** What a creation takes away from its fields: trees that the endpoint does not take, and members that nobody owns. */
@@ -45,67 +46,6 @@ export function createdFields(
   return fields;
 }
 
-/** A field of a map, with the text that stands for it in FieldsV1. */
-interface Step {
-  readonly key: string;
-  readonly element: string;
-  readonly shape: Shape;
-}
-
-/** The fields of a map that has certain keys, in the order of FieldsV1. */
-interface Plan {
-  readonly steps: readonly Step[];
-  /** FieldsV1 of such a map when nothing lies below its fields: shared, and so never to be changed. */
-  readonly leaf: Draft | undefined;
-}
-
-/** By the keys that an object has: objects of a kind differ in what their fields hold more than in which they have. */
-const plans = new WeakMap<MapShape, Map<string, Plan>>();
-const plansPerMap = 200;
-
-function planOf(map: MapShape, keys: string[]): Plan {
-  // Keys that are no declared fields are the client's: each object may have its own.
-  if (map.values !== undefined) return { steps: makeSteps(map, keys), leaf: undefined };
-  const name = keys.join("\0");
-  let known = plans.get(map);
-  if (known === undefined) plans.set(map, (known = new Map()));
-  let plan = known.get(name);
-  if (plan === undefined) {
-    const steps = makeSteps(map, keys);
-    const whole = steps.length === keys.length && keys.length > 0;
-    const leaf = Object.fromEntries(
-      [".", ...steps.map(({ element }) => element)].map((key) => [key, Object.freeze({})]),
-    );
-    plan = { steps, leaf: whole ? (Object.freeze(leaf) as Draft) : undefined };
-    // A plan that leaves keys out could be found under the names of others.
-    if (whole && known.size < plansPerMap) known.set(name, plan);
-  }
-  return plan;
-}
-
-/** FieldsV1 of a map of declared fields that hold no objects: nearly every item of a list is one. */
-function leafOf(map: MapShape, value: Readonly<Draft>): Draft | undefined {
-  if (map.atomic || map.values !== undefined) return undefined;
-  const keys = Object.keys(value);
-  for (const key of keys) {
-    const child = value[key];
-    if (child === undefined || (typeof child === "object" && child !== null)) return undefined;
-  }
-  return planOf(map, keys).leaf;
-}
-
-function makeSteps(map: MapShape, keys: readonly string[]): readonly Step[] {
-  const elements = keys.map((key) => `f:${key}`);
-  if (elements.length > 1) sortElements(elements);
-  const steps: Step[] = [];
-  for (const element of elements) {
-    const key = element.slice(2);
-    const shape = map.field(key) ?? map.values;
-    if (shape !== undefined) steps.push({ key, element, shape });
-  }
-  return steps;
-}
-
 function addFields(
   map: MapShape,
   empty: Readonly<Draft> | undefined,
@@ -136,7 +76,7 @@ function addElement(shape: Shape, zero: unknown, value: unknown, without: Withou
   if (zero === undefined && without === nothingWithout && shape.map !== undefined && isDraft(value)) {
     const leaf = leafOf(shape.map, value);
     if (leaf !== undefined) {
-      out[element] = leaf;
+      out[element] = leaf.formatted;
       return;
     }
   }

@@ -100,6 +100,7 @@ export function goJson(value: unknown): string {
 }
 
 const goString = (text: string): string => {
+  if (/^[\w ./:-]*$/.test(text)) return `"${text}"`;
   const quoted = JSON.stringify(text);
   // oxlint-disable-next-line no-control-regex -- Go writes these two as \u escapes.
   if (!/[<>&\u2028\u2029]|\\[bf]/.test(quoted)) return quoted;
@@ -153,6 +154,19 @@ function compareValues(left: unknown, right: unknown): number {
   return typeRank(left) - typeRank(right) || compareText(goJson(left), goJson(right));
 }
 
+/** Of elements that name list items: `k:{"type":"Ready"}` is in every pod. */
+const values = new Map<string, unknown>();
+const maxValues = 1000;
+
+function valueOf(element: string): unknown {
+  let value = values.get(element);
+  if (value !== undefined) return value;
+  value = JSON.parse(element.slice(2));
+  if (values.size >= maxValues) values.clear();
+  values.set(element, value);
+  return value;
+}
+
 const elementRanks = "fkvi";
 
 /** Upstream's order of elements: fields, keys, values, indices. */
@@ -160,8 +174,8 @@ export function compareElements(left: string, right: string): number {
   const kind = left.charAt(0);
   if (kind !== right.charAt(0)) return elementRanks.indexOf(kind) - elementRanks.indexOf(right.charAt(0));
   if (kind === "f") return compareText(left, right);
-  const a: unknown = JSON.parse(left.slice(2));
-  const b: unknown = JSON.parse(right.slice(2));
+  const a = valueOf(left);
+  const b = valueOf(right);
   if (kind !== "k" || !isDraft(a) || !isDraft(b)) return compareValues(a, b);
   const aKeys = Object.keys(a);
   const bKeys = Object.keys(b);
@@ -186,6 +200,17 @@ export function sortElements(elements: string[]): void {
   else if (elements.length > 1) elements.sort(compareElements);
 }
 
+const leaves = new WeakMap<FieldSet, Draft>();
+
+/** A set of elements below which nothing lies, with its FieldsV1 as the value of a member. Both belong to all: nobody changes them. */
+export function shareLeaf(elements: readonly string[]): { readonly set: FieldSet; readonly formatted: Draft } {
+  const set: FieldSet = { members: new Set(elements), children: new Map() };
+  const below = [".", ...elements].map((element) => [element, Object.freeze({})] as const);
+  const formatted: Draft = Object.freeze(Object.fromEntries(below));
+  leaves.set(set, formatted);
+  return { set, formatted };
+}
+
 /** FieldsV1 of a set: `{"f:spec":{"f:replicas":{}}}`, in upstream's order. */
 export function formatFields(set: FieldSet): Draft {
   const elements = [...set.members];
@@ -198,8 +223,14 @@ export function formatFields(set: FieldSet): Draft {
       if (set.members.has(element)) fields[element] = {};
       continue;
     }
+    const isMember = set.members.has(element);
+    const leaf = isMember ? leaves.get(child) : undefined;
+    if (leaf !== undefined) {
+      fields[element] = leaf;
+      continue;
+    }
     const below = formatFields(child);
-    fields[element] = set.members.has(element) ? { ".": {}, ...below } : below;
+    fields[element] = isMember ? { ".": {}, ...below } : below;
   }
   return fields;
 }

@@ -1,8 +1,7 @@
-import { jsonEqual, type Json } from "@fleetwright/kube";
+import { jsonEqual, timeText, type Json } from "@fleetwright/kube";
 import { copyJson, isDraft, type Draft, type DraftValue } from "../machinery/draft.ts";
 import type { Schema } from "../machinery/schema.ts";
 import { refusals, statusError, type StatusError } from "../machinery/status-error.ts";
-import { timeText } from "../rest/names.ts";
 import { compareValues } from "./compare.ts";
 import { conflictError } from "./conflict.ts";
 import { createdFields } from "./created-fields.ts";

@@ -89,7 +89,7 @@ describe("the transport in this process", () => {
       });
       return { status: 200, headers, body: watch() };
     }, {});
-    for await (const chunk of (await transport({ method: "GET", path: "/" })).body) {
+    for await (const chunk of (await transport({ method: "GET", path: "/", kind: "watch" })).body) {
       expect(String(chunk)).toBe("one");
       break;
     }

@@ -40,51 +40,71 @@ export function createInProcessTransport(
     onActivity();
     const mark = request.path.indexOf("?");
     const path = mark < 0 ? request.path : request.path.slice(0, mark);
-    const controller = new AbortController();
-    const onAbort = (): void => controller.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    const done = (): void => signal?.removeEventListener("abort", onAbort);
+    const reader = request.kind === "watch" ? followedReader(signal) : undefined;
     const { json } = request;
     const call: Call = {
       method: request.method,
       path,
       query: parseQuery(mark < 0 ? "" : request.path.slice(mark + 1)),
       headers: headersOf(request.headers),
-      signal: controller.signal,
+      signal: reader?.signal ?? signal ?? neverAborted,
       user,
       async body() {
         const bytes = bytesOf(request.body);
         if (bytes.length > maxBodyBytes) throw bodyTooLarge(maxBodyBytes);
         return bytes;
       },
-      ...(typeof json === "object" && json !== null
-        ? { json, copyJson: () => plainCopy(json, maxBodyBytes / maxBytesPerUnit) }
-        : {}),
+      json,
+      copyJson: () =>
+        typeof json === "object" && json !== null ? plainCopy(json, maxBodyBytes / maxBytesPerUnit) : undefined,
       takesValues: true,
     };
     let reply: Reply;
     try {
-      reply = await abortable(run(handle, call, logger), controller.signal);
+      reply = await abortable(run(handle, call, logger), call.signal);
     } catch (error) {
-      done();
+      reader?.left();
       throw error;
     }
     onActivity();
     const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(reply.headers)) {
-      headers[name.toLowerCase()] = typeof value === "string" ? value : value.join(", ");
+    for (const name of Object.keys(reply.headers)) {
+      const text = reply.headers[name] ?? "";
+      headers[name.toLowerCase()] = typeof text === "string" ? text : text.join(", ");
     }
     const { status, value, events } = reply;
-    if (value !== undefined) done();
+    const follow = <T>(pieces: AsyncIterable<T>): AsyncGenerator<T> =>
+      followed(pieces, call.signal, reader, onActivity);
     return {
       status,
       headers,
       get body() {
-        return followed(bodyOf(reply), controller, done, onActivity);
+        return follow(bodyOf(reply));
       },
       ...(value === undefined ? {} : { value }),
-      ...(events === undefined ? {} : { events: followed(events, controller, done, onActivity) }),
+      ...(events === undefined ? {} : { events: follow(events) }),
     };
+  };
+}
+
+const neverAborted = new AbortController().signal;
+
+/** Who reads a stream may leave before its end. */
+interface Reader {
+  readonly signal: AbortSignal;
+  left(): void;
+}
+
+function followedReader(signal: AbortSignal | undefined): Reader {
+  const controller = new AbortController();
+  const onAbort = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return {
+    signal: controller.signal,
+    left() {
+      signal?.removeEventListener("abort", onAbort);
+      controller.abort(new Error("the caller has stopped reading"));
+    },
   };
 }
 
@@ -114,22 +134,29 @@ async function run(handle: (call: Call) => Promise<Reply>, call: Call, logger: L
 
 /** The promise's outcome, or at once the signal's reason. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal === neverAborted) return promise;
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason as Error);
     signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    promise.then(
+      (value) => {
+        signal.removeEventListener("abort", onAbort);
+        resolve(value);
+      },
+      (error: unknown) => {
+        signal.removeEventListener("abort", onAbort);
+        reject(error as Error);
+      },
+    );
   });
 }
 
-/** A stream to somebody who may leave. */
 async function* followed<T>(
   pieces: AsyncIterable<T>,
-  controller: AbortController,
-  done: () => void,
+  signal: AbortSignal,
+  reader: Reader | undefined,
   onActivity: () => void,
 ): AsyncGenerator<T> {
-  const { signal } = controller;
-  let whole = false;
   try {
     for await (const piece of pieces) {
       signal.throwIfAborted();
@@ -137,12 +164,10 @@ async function* followed<T>(
       yield piece;
     }
     signal.throwIfAborted();
-    whole = true;
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
-    done();
-    // The reader has left: what feeds the stream must hear of it.
-    if (!whole) controller.abort(new Error("the caller has stopped reading"));
+    // What feeds the stream must hear of it.
+    reader?.left();
   }
 }

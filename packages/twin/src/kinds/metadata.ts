@@ -5,7 +5,7 @@ import {
   type ObjectMeta,
   type OwnerReference,
 } from "@fleetwright/kube";
-import { copyJson, type Mutable } from "../machinery/draft.ts";
+import type { Mutable } from "../machinery/draft.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { labelName, subdomainName, type NameProblems } from "./name-checks.ts";
 
@@ -238,8 +238,12 @@ function managedFieldsErrors(object: KubeObject, parent: string): FieldError[] {
   return errors;
 }
 
+/** Managers are few, and every write names some. */
+const goodManagers = new Set<string>();
+
 /** `ValidateFieldManager`. */
 function fieldManagerErrors(manager: string, field: string): FieldError[] {
+  if (goodManagers.has(manager)) return [];
   const errors: FieldError[] = [];
   if (Buffer.byteLength(manager) > maxFieldManagerBytes) errors.push(fieldErrors.tooLong(field, maxFieldManagerBytes));
   let position = 0;
@@ -250,6 +254,7 @@ function fieldManagerErrors(manager: string, field: string): FieldError[] {
     }
     position += Buffer.byteLength(character);
   }
+  if (errors.length === 0 && goodManagers.size < 1000) goodManagers.add(manager);
   return errors;
 }
 
@@ -259,6 +264,6 @@ const keptByStatus = ["labels", "annotations", "finalizers", "ownerReferences"] 
 export function keepMetadata(metadata: Mutable<ObjectMeta>, old: ObjectMeta): void {
   for (const field of keptByStatus) {
     if (old[field] === undefined) delete metadata[field];
-    else Object.assign(metadata, { [field]: copyJson(old[field]) });
+    else Object.assign(metadata, { [field]: old[field] });
   }
 }

@@ -1,3 +1,4 @@
+import { timeText } from "@fleetwright/kube";
 import type { Pod } from "@fleetwright/kube";
 import type { Mutable } from "../machinery/draft.ts";
 
@@ -8,9 +9,6 @@ export interface ConditionChange {
   readonly reason?: string;
   readonly message?: string;
 }
-
-/** RFC 3339 with seconds. */
-export const timeText = (nowMs: number): string => `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
 
 /** Sets a condition; its time changes only when its status does. Answers whether anything changed. */
 export function setPodCondition(pod: Mutable<Pod>, change: ConditionChange, nowMs: number): boolean {

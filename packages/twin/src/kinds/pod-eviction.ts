@@ -3,13 +3,14 @@ import {
   Pods,
   PodDisruptionBudgets,
   selectorOf,
+  timeText,
   type Pod,
   type PodDisruptionBudget,
 } from "@fleetwright/kube";
 import { isDraft, type Draft } from "../machinery/draft.ts";
 import type { SubresourceCall } from "../machinery/kind.ts";
 import { fieldErrors, refusals, statusError, StatusError } from "../machinery/status-error.ts";
-import { setPodCondition, timeText } from "./pod-conditions.ts";
+import { setPodCondition } from "./pod-conditions.ts";
 
 const pods = { group: "", resource: "pods" };
 const refusal = "Cannot evict pod as it would violate the pod's disruption budget.";

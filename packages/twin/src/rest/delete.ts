@@ -1,3 +1,4 @@
+import { timeText } from "@fleetwright/kube";
 import { copyJson, typed } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
@@ -10,7 +11,6 @@ import { attributesOf, removeVersion } from "./write.ts";
 import type { Target } from "./write.ts";
 import { metadataOf, readVersion, storageKey, subjectOf, textOf } from "./core.ts";
 import type { Core } from "./core.ts";
-import { timeText } from "./names.ts";
 import type { DeleteOptions } from "./options.ts";
 
 const orphanFinalizer = "orphan";

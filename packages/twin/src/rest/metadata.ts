@@ -1,3 +1,4 @@
+import { timeText } from "@fleetwright/kube";
 import type { Random } from "@fleetwright/kube";
 import { isDraft } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
@@ -5,7 +6,7 @@ import type { ServedKind } from "../machinery/kind.ts";
 import type { RequestContext } from "../machinery/request.ts";
 import { refusals } from "../machinery/status-error.ts";
 import { metadataOf, textOf } from "./core.ts";
-import { generateName, timeText, uid } from "./names.ts";
+import { generateName, uid } from "./names.ts";
 
 /** `EnsureObjectNamespaceMatchesRequestNamespace`: fills in the path's namespace, refuses another one. */
 export function ensureNamespace(object: Draft, kind: ServedKind, namespace: string): void {

@@ -26,13 +26,3 @@ export function uid(random: Random): string {
   const variant = ((Number.parseInt(hex.charAt(16), 16) & 3) | 8).toString(16);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
-
-/** RFC 3339 in whole seconds, as metav1.Time goes out. */
-export function timeText(milliseconds: number): string {
-  const second = Math.floor(milliseconds / 1000);
-  // Thousands of writes share a second.
-  if (second !== latest.second) latest = { second, text: `${new Date(milliseconds).toISOString().slice(0, 19)}Z` };
-  return latest.text;
-}
-
-let latest = { second: Number.NaN, text: "" };

@@ -1,3 +1,4 @@
+import { timeText } from "@fleetwright/kube";
 import { copyJson, isDraft, typed } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
@@ -5,7 +6,6 @@ import type { GatheredContext } from "./context.ts";
 import { metadataOf } from "./core.ts";
 import { decodeObject } from "./decoding.ts";
 import { tracker } from "./field-ownership.ts";
-import { timeText } from "./names.ts";
 import type { WriteOptions } from "./options.ts";
 import type { ResourceCall } from "./resource-call.ts";
 
