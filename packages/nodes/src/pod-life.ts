@@ -159,7 +159,9 @@ export function covers(actual: unknown, wanted: unknown): boolean {
   if (typeof wanted === "object" && wanted !== null) {
     if (typeof actual !== "object" || actual === null) return false;
     const before = actual as Readonly<Record<string, unknown>>;
-    return Object.entries(wanted).every(([key, next]) => covers(before[key], next));
+    for (const key of Object.keys(wanted))
+      if (!covers(before[key], (wanted as Readonly<Record<string, unknown>>)[key])) return false;
+    return true;
   }
   return actual === wanted;
 }

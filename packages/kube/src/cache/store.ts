@@ -64,40 +64,43 @@ export class ObjectStore<T extends KubeObject> {
     }
     const index: Index<T> = { valuesOf, buckets: new Map() };
     this.#indexes.set(name, index);
-    for (const [key, object] of this.#objects) this.#insert(index, key, object);
+    for (const [key, object] of this.#objects) this.#insert(index, key, object, this.#valuesOf(index, object));
   }
 
   set(key: string, object: T): void {
     const before = this.#objects.get(key);
     this.#objects.set(key, object);
-    for (const index of this.#all()) {
-      if (before !== undefined) this.#remove(index, key, before);
-      this.#insert(index, key, object);
-    }
+    this.#reindex(this.#namespaces, key, before, object);
+    for (const index of this.#indexes.values()) this.#reindex(index, key, before, object);
+  }
+
+  /** Most changes leave an object where it was. */
+  #reindex(index: Index<T>, key: string, before: T | undefined, object: T): void {
+    const values = this.#valuesOf(index, object);
+    const old = before === undefined ? [] : this.#valuesOf(index, before);
+    const stays = values.length === old.length && values.every((value, at) => value === old[at]);
+    if (!stays) this.#remove(index, key, old);
+    this.#insert(index, key, object, values);
   }
 
   delete(key: string): void {
     const before = this.#objects.get(key);
     if (before === undefined) return;
     this.#objects.delete(key);
-    for (const index of this.#all()) this.#remove(index, key, before);
+    this.#remove(this.#namespaces, key, this.#valuesOf(this.#namespaces, before));
+    for (const index of this.#indexes.values()) this.#remove(index, key, this.#valuesOf(index, before));
   }
 
-  *#all(): Generator<Index<T>> {
-    yield this.#namespaces;
-    yield* this.#indexes.values();
-  }
-
-  #insert(index: Index<T>, key: string, object: T): void {
-    for (const value of this.#valuesOf(index, object)) {
+  #insert(index: Index<T>, key: string, object: T, values: readonly string[]): void {
+    for (const value of values) {
       const bucket = index.buckets.get(value);
       if (bucket === undefined) index.buckets.set(value, new Map([[key, object]]));
       else bucket.set(key, object);
     }
   }
 
-  #remove(index: Index<T>, key: string, object: T): void {
-    for (const value of this.#valuesOf(index, object)) {
+  #remove(index: Index<T>, key: string, values: readonly string[]): void {
+    for (const value of values) {
       const bucket = index.buckets.get(value);
       bucket?.delete(key);
       // Values come and go (node names, owners' uids): empty buckets would pile up.

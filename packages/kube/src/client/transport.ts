@@ -10,6 +10,8 @@ export interface TransportRequest {
   readonly json?: unknown;
   /** A watch gets a connection of its own and is not counted against QPS. Default `call`. */
   readonly kind?: "call" | "watch";
+  /** A server in this process may leave out states that were overtaken before the watch's reader came to them. @default false */
+  readonly newestOnly?: boolean;
 }
 
 export interface TransportResponse {

@@ -1,6 +1,6 @@
 import { jsonEqual, type Json } from "@fleetwright/kube";
 import { isDraft, type Draft } from "../machinery/draft.ts";
-import { descend, newFieldSet, type FieldSet } from "./field-set.ts";
+import { descend, fieldElement, newFieldSet, type FieldSet } from "./field-set.ts";
 import { listElement } from "./list-element.ts";
 import { leafOf } from "./map-plan.ts";
 import { formOf, type ListShape, type MapShape, type Shape } from "./shape.ts";
@@ -57,7 +57,7 @@ function everything(shape: Shape, value: unknown, place: Place, element: string,
     for (const key of Object.keys(value)) {
       const child = value[key];
       const childShape = shape.map.field(key) ?? shape.map.values;
-      if (child !== undefined && childShape !== undefined) everything(childShape, child, here, `f:${key}`, part);
+      if (child !== undefined && childShape !== undefined) everything(childShape, child, here, fieldElement(key), part);
     }
   } else if (form === "list" && shape.list !== undefined) {
     const { list } = shape;
@@ -127,7 +127,7 @@ function compareMaps(map: MapShape, left: unknown, right: unknown, place: Place,
       const other = after !== undefined && Object.hasOwn(after, key) ? after[key] : undefined;
       if (child === undefined || child === other) continue;
       const shape = map.field(key) ?? map.values;
-      if (shape !== undefined) compareAt(shape, child, other, here, `f:${key}`);
+      if (shape !== undefined) compareAt(shape, child, other, here, fieldElement(key));
     }
   }
   if (after !== undefined) {
@@ -136,7 +136,7 @@ function compareMaps(map: MapShape, left: unknown, right: unknown, place: Place,
       if (child === undefined) continue;
       if (before !== undefined && Object.hasOwn(before, key) && before[key] !== undefined) continue;
       const shape = map.field(key) ?? map.values;
-      if (shape !== undefined) everything(shape, child, here, `f:${key}`, "added");
+      if (shape !== undefined) everything(shape, child, here, fieldElement(key), "added");
     }
   }
 }

@@ -12,6 +12,18 @@ export interface FieldSet {
 
 export const newFieldSet = (): FieldSet => ({ members: new Set(), children: new Map() });
 
+/** `f:name`: the same few texts for the same fields, which objects of FieldsV1 find their properties by. */
+export function fieldElement(name: string): string {
+  let element = fieldElements.get(name);
+  if (element !== undefined) return element;
+  element = `f:${name}`;
+  if (fieldElements.size < maxFieldElements) fieldElements.set(name, element);
+  return element;
+}
+
+const fieldElements = new Map<string, string>();
+const maxFieldElements = 10_000;
+
 const noFields: FieldSet = newFieldSet();
 
 export function isEmptySet(set: FieldSet): boolean {

@@ -23,13 +23,24 @@ export const managerId = ({
   operation,
   apiVersion,
   subresource,
-}: Pick<Manager, "name" | "operation" | "apiVersion" | "subresource">): string =>
-  JSON.stringify({
+}: Pick<Manager, "name" | "operation" | "apiVersion" | "subresource">): string => {
+  const key = `${operation} ${apiVersion} ${subresource} ${name}`;
+  let id = ids.get(key);
+  if (id !== undefined) return id;
+  id = JSON.stringify({
     ...(name === "" ? {} : { manager: name }),
     operation,
     ...(operation === "Apply" || apiVersion === "" ? {} : { apiVersion }),
     ...(subresource === "" ? {} : { subresource }),
   });
+  if (ids.size >= maxIds) ids.clear();
+  ids.set(key, id);
+  return id;
+};
+
+/** Managers are few, and every write names some. */
+const ids = new Map<string, string>();
+const maxIds = 1000;
 
 const textOf = (value: DraftValue): string => (typeof value === "string" ? value : "");
 

@@ -1,5 +1,5 @@
 import type { Draft } from "../machinery/draft.ts";
-import { shareLeaf, sortElements, type FieldSet } from "./field-set.ts";
+import { fieldElement, shareLeaf, sortElements, type FieldSet } from "./field-set.ts";
 import { type MapShape, type Shape } from "./shape.ts";
 
 /** A field of a map, with the text that stands for it in FieldsV1. */
@@ -55,7 +55,7 @@ export function leafOf(map: MapShape, value: Readonly<Draft>): Leaf | undefined 
 }
 
 function makeSteps(map: MapShape, keys: readonly string[]): readonly Step[] {
-  const elements = keys.map((key) => `f:${key}`);
+  const elements = keys.map(fieldElement);
   if (elements.length > 1) sortElements(elements);
   const steps: Step[] = [];
   for (const element of elements) {

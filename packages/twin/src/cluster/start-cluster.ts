@@ -83,16 +83,30 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   });
   const { wrapTransport = (transport) => transport } = options;
   const transportOf = (user?: UserInfo): Transport => wrapTransport(server.transport(user), user);
-  const connect = (user: UserInfo | undefined, agent: string): Client =>
+  const newestOnly =
+    (transport: Transport): Transport =>
+    (request, signal) =>
+      transport({ ...request, newestOnly: true }, signal);
+  const connect = (
+    user: UserInfo | undefined,
+    agent: string,
+    wrap = (transport: Transport): Transport => transport,
+  ): Client =>
     createClient({
-      transport: transportOf(user),
+      transport: wrap(transportOf(user)),
       clock,
       logger,
       onWarning() {},
       userAgent: `${agent}/${version} (linux/amd64)`,
     });
   const client = connect(undefined, "fleetwright");
-  const cache = createCache({ client, clock, random, logger, transform: asStored });
+  const cache = createCache({
+    client: connect(undefined, "fleetwright", newestOnly),
+    clock,
+    random,
+    logger,
+    transform: asStored,
+  });
   const context: ControllerContext = createControllerContext({
     transport: transportOf,
     cache,

@@ -58,6 +58,7 @@ export function createInProcessTransport(
       copyJson: () =>
         typeof json === "object" && json !== null ? plainCopy(json, maxBodyBytes / maxBytesPerUnit) : undefined,
       takesValues: true,
+      newestOnly: request.newestOnly === true,
     };
     let reply: Reply;
     try {

@@ -17,6 +17,8 @@ export interface Call {
   readonly json?: unknown;
   /** A copy of that for the server; `undefined` where only the text says what it is. */
   copyJson?(): unknown;
+  /** A watch may leave out states that were overtaken. */
+  readonly newestOnly?: boolean;
   /** Who is in this process takes values in place of JSON, and changes nothing of them. */
   readonly takesValues?: boolean;
   /** Aborted when the client has gone or the server stops. */

@@ -1,10 +1,21 @@
 import type { AdmissionAttributes, AdmissionPlugin } from "../machinery/admission.ts";
 
+type Plugins = readonly AdmissionPlugin[];
+const handlingOf = new WeakMap<Plugins, Map<AdmissionAttributes["operation"], Plugins>>();
+
+/** Those that have something to do with an operation: which they are never changes. */
+function handling(plugins: Plugins, { operation }: AdmissionAttributes): Plugins {
+  let byOperation = handlingOf.get(plugins);
+  if (byOperation === undefined) handlingOf.set(plugins, (byOperation = new Map()));
+  let found = byOperation.get(operation);
+  if (found === undefined) byOperation.set(operation, (found = plugins.filter((plugin) => plugin.handles(operation))));
+  return found;
+}
+
 /** The mutating half, plugin by plugin in order. Throws the first refusal. */
 export async function admit(plugins: readonly AdmissionPlugin[], attributes: AdmissionAttributes): Promise<void> {
-  for (const plugin of plugins) {
-    if (plugin.admit === undefined || !plugin.handles(attributes.operation)) continue;
-    const pending = plugin.admit(attributes);
+  for (const plugin of handling(plugins, attributes)) {
+    const pending = plugin.admit?.(attributes);
     // Most plugins answer at once: awaiting each would cost a turn of the queue for every one.
     if (pending !== undefined) await pending;
   }
@@ -17,8 +28,7 @@ export async function validate(
 ): Promise<readonly AdmissionPlugin[]> {
   const settling: AdmissionPlugin[] = [];
   try {
-    for (const plugin of plugins) {
-      if (!plugin.handles(attributes.operation)) continue;
+    for (const plugin of handling(plugins, attributes)) {
       if (plugin.validate !== undefined) {
         const pending = plugin.validate(attributes);
         if (pending !== undefined) await pending;

@@ -6,8 +6,21 @@ export interface GatheredContext extends RequestContext {
   readonly warnings: ReadonlySet<string>;
 }
 
+/** Clients are few, and each says its name with every call. */
+const managers = new Map<string, string>();
+const maxManagers = 1000;
+
 /** The manager's name when the query gives none: the user agent up to its first slash (`managerOrUserAgent`). */
 function managerOfUserAgent(userAgent: string): string {
+  let manager = managers.get(userAgent);
+  if (manager !== undefined) return manager;
+  manager = firstPart(userAgent);
+  if (managers.size >= maxManagers) managers.clear();
+  managers.set(userAgent, manager);
+  return manager;
+}
+
+function firstPart(userAgent: string): string {
   const slash = userAgent.indexOf("/");
   // eslint-disable-next-line no-control-regex
   const name = (slash < 0 ? userAgent : userAgent.slice(0, slash)).replaceAll(/[^\u0020-\u007e]/g, "");

@@ -212,7 +212,7 @@ function prepareUpdate(target: Target, object: Draft, old: Draft): void {
   carry("generation");
   if (subresource === "") {
     if (strategy.hasStatus === true) {
-      setStatus(object, copyJson(old["status"]));
+      setStatus(object, old["status"]);
     }
     strategy.prepareForUpdate?.(typed(object), typed(old), context);
   } else if (subresource === "status") {

@@ -4,6 +4,7 @@ import type { ServedKind } from "../machinery/kind.ts";
 import type { Call, Reply, RequestInfo, SentEvent } from "../machinery/request.ts";
 import { asStatus, refusals, statusError } from "../machinery/status-error.ts";
 import { Compacted } from "../storage/store.ts";
+import { newestStates } from "../storage/newest-watch.ts";
 import type { StoreEvent, StoreWatch } from "../storage/store.ts";
 import { Version } from "../storage/version.ts";
 import { apiVersionOf, metadataOf, readVersion } from "./core.ts";
@@ -153,6 +154,7 @@ export async function handleWatch(core: Core, call: Call, kind: ServedKind, info
   let watch: StoreWatch | Error;
   try {
     watch = core.store.watch(kind.collection, plan.after, selection.scope);
+    if (call.newestOnly === true) watch = newestStates(watch);
   } catch (error) {
     if (!(error instanceof Compacted)) throw error;
     watch = tooOld(plan.after, error.oldest);

@@ -132,13 +132,14 @@ export function scoreNodes(state: CycleState, nodes: readonly NodeInfo[]): Score
 
 /** One of the best, each equally likely (`selectHost`). */
 export function pickBest(candidates: readonly Candidate[], random: Random): Candidate | undefined {
-  let best: Candidate | undefined;
+  let score = Number.NEGATIVE_INFINITY;
   let equal = 0;
   for (const candidate of candidates) {
-    if (best === undefined || candidate.score > best.score) [best, equal] = [candidate, 1];
-    else if (candidate.score === best.score && random.next() * ++equal < 1) best = candidate;
+    if (candidate.score > score) [score, equal] = [candidate.score, 1];
+    else if (candidate.score === score) equal++;
   }
-  return best;
+  let left = equal > 1 ? Math.floor(random.next() * equal) : 0;
+  return candidates.find((candidate) => candidate.score === score && left-- === 0);
 }
 
 /** How many nodes that fit are enough (`numFeasibleNodesToFind`). */

@@ -41,7 +41,10 @@ export interface SchedulerOptions {
 
 /** Binds on their way at a time. */
 const maxBinding = 64;
-/** Pods of one shape that are placed by one look at the nodes; below so many nodes each pod gets a look of its own. */
+/**
+ * Pods of one shape that are placed by one look at the nodes, or as many as nodes were looked at; below so many nodes each pod gets a look of its
+ * own.
+ */
 const batchSize = 100;
 
 /** kube-scheduler's default profile (pkg/scheduler/schedule_one.go), as far as docs/twin-differences.md says. */
@@ -268,7 +271,7 @@ class Scheduler {
             scored,
             candidates: [...scored.candidates],
             freed: this.#snapshot.freed,
-            left: batchSize,
+            left: Math.max(batchSize, scored.candidates.length),
           }
         : undefined;
   }

@@ -215,6 +215,7 @@ function decodeObject(object: Draft, options: DecodeOptions, source: Source): De
       strict,
       keepsEmpty: kind.group === "apiextensions.k8s.io",
       words: options.words ?? "json",
+      known: options.known,
     }),
   );
   const { typeError, unknown } = decoded.findings;

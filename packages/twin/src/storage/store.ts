@@ -61,6 +61,8 @@ export interface StoreWatch {
    * Rejects with `Compacted` when this watch fell out of the window, and with the signal's reason when aborted.
    */
   next(signal?: AbortSignal): Promise<readonly StoreEvent[]>;
+  /** All that is there now and that `next` has not returned, without waiting. */
+  rest(): readonly StoreEvent[];
   /** Every event of the store up to this revision has been returned by `next`: what a bookmark may say. */
   readonly position: number;
   /** Lets a waiting `next` return nothing: for bookmarks and ends. */

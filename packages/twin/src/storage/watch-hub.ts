@@ -192,6 +192,16 @@ class Watch implements StoreWatch {
     });
   }
 
+  rest(): readonly StoreEvent[] {
+    if (this.#failure !== undefined || this.#closed || this.#waiter !== undefined) return [];
+    const all: StoreEvent[] = [];
+    for (;;) {
+      const events = this.#take();
+      if (events.length === 0) return all;
+      all.push(...events);
+    }
+  }
+
   wake(): void {
     const waiter = this.#settle();
     if (waiter === undefined) this.#woken = true;

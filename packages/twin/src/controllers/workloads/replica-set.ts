@@ -140,7 +140,7 @@ function start(context: ControllerContext, kind: ReplicaKind): Part {
     }),
     sources: [
       watch(sets),
-      batched(watch(pods, { map: toController(kind.resource) })),
+      batched(watch(pods, { map: toController(kind.resource) }), (key) => sets.get(key)?.spec?.replicas ?? 0),
       orphanRequests(pods, sets, kind.selectorOf),
     ],
     concurrency: 50,
