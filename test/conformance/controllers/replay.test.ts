@@ -14,7 +14,7 @@ describe.each(Object.entries(allScenarios))("%s", (group, scenarios) => {
       const recording = recordings.get(name);
       if (recording === undefined)
         throw new Error(`${name} is not recorded: node test/conformance/controllers/record.ts ${name}`);
-      const simulation = await startSimulation({ seed: 1, pools });
+      const simulation = await startSimulation({ seed: 1, pools, freezes: true });
       const { client, clock } = simulation;
       try {
         await clock.advance(10_000);

@@ -1,12 +1,13 @@
 /** One phase of `make bench-twin`, in a process of its own: the fleet created and running, in real time. */
 import { setTimeout as pause } from "node:timers/promises";
 import { createLogger, systemClock } from "@fleetwright/kube";
-import { startCluster } from "@fleetwright/twin";
+import { sizeHeap, startCluster } from "@fleetwright/twin";
 import { countRunning, createWorkloads, poolsOf, stopwatch } from "./fleet.ts";
 
 const [nodes = 7_500, pods = 50_000] = process.argv.slice(2).map(Number);
 const size = { nodes, pods };
 const seconds = stopwatch(systemClock);
+sizeHeap();
 const cluster = await startCluster({
   pools: poolsOf(size) ?? [],
   nodes: { heartbeats: "derived" },

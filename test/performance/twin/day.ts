@@ -1,10 +1,11 @@
 /** One phase of `make bench-twin`, in a process of its own: a day of the fleet in virtual time, with churn. */
 import { keyOf, Pods, seededRandom, systemClock } from "@fleetwright/kube";
-import { startSimulation } from "@fleetwright/twin";
+import { sizeHeap, startSimulation } from "@fleetwright/twin";
 import { countRunning, createWorkloads, poolsOf, stopwatch } from "./fleet.ts";
 
 const [nodes = 7_500, pods = 50_000, hours = 24, churnPercent = 2] = process.argv.slice(2).map(Number);
 const size = { nodes, pods };
+sizeHeap();
 const simulation = await startSimulation({
   seed: 1,
   pools: poolsOf(size) ?? [],

@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 
 /** A signal that also fires at a deadline. `clear` must be called when the work is over. */
 export interface Deadline {
-  readonly signal: AbortSignal;
+  readonly signal: AbortSignal | undefined;
   /** Milliseconds left; `Infinity` without a deadline. */
   remainingMs(): number;
   clear(): void;
@@ -13,7 +13,7 @@ export interface Deadline {
  * By hand, not `AbortSignal.any`: a caller's signal often lives as long as the program, and each joined signal would
  * stay registered with it until collected.
  *
- * @param timeoutMs `undefined`: no deadline
+ * @param timeoutMs `undefined`, `Infinity`: no deadline
  * @param reason makes the error with which the signal aborts at the deadline
  */
 export function startDeadline(
@@ -22,17 +22,18 @@ export function startDeadline(
   signal: AbortSignal | undefined,
   reason: () => Error,
 ): Deadline {
+  if (timeoutMs === undefined || timeoutMs === Infinity) return { signal, remainingMs: () => Infinity, clear() {} };
   const controller = new AbortController();
   const onAbort = (): void => controller.abort(signal?.reason);
   if (signal?.aborted) onAbort();
   else signal?.addEventListener("abort", onAbort, { once: true });
-  const endsAt = timeoutMs === undefined ? Infinity : clock.now() + timeoutMs;
-  const timer = timeoutMs === undefined ? undefined : clock.setTimer(timeoutMs, () => controller.abort(reason()));
+  const endsAt = clock.now() + timeoutMs;
+  const timer = clock.setTimer(timeoutMs, () => controller.abort(reason()));
   return {
     signal: controller.signal,
     remainingMs: () => endsAt - clock.now(),
     clear() {
-      timer?.cancel();
+      timer.cancel();
       signal?.removeEventListener("abort", onAbort);
     },
   };

@@ -3,7 +3,7 @@ import { fieldElement, shareLeaf, sortElements, type FieldSet } from "./field-se
 import { type MapShape, type Shape } from "./shape.ts";
 
 /** A field of a map, with the text that stands for it in FieldsV1. */
-export interface Step {
+interface Step {
   readonly key: string;
   readonly element: string;
   readonly shape: Shape;

@@ -97,6 +97,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       clock,
       logger,
       onWarning() {},
+      // The server is in this process and always answers.
+      timeoutMs: Infinity,
       userAgent: `${agent}/${version} (linux/amd64)`,
     });
   const client = connect(undefined, "fleetwright");

@@ -62,6 +62,8 @@ export function createControllerContext(options: {
         transport: transport(serviceAccount(name)),
         clock,
         logger,
+        // The server is in this process and always answers.
+        timeoutMs: Infinity,
         // Controllers know what is deprecated: they serve it.
         onWarning() {},
         userAgent: `kube-controller-manager/${version} (linux/amd64) kubernetes/system:serviceaccount:kube-system:${name}`,

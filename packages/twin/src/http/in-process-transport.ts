@@ -47,7 +47,7 @@ export function createInProcessTransport(
       path,
       query: parseQuery(mark < 0 ? "" : request.path.slice(mark + 1)),
       headers: headersOf(request.headers),
-      signal: reader?.signal ?? signal ?? neverAborted,
+      signal: reader?.signal ?? signal ?? new AbortController().signal,
       user,
       async body() {
         const bytes = bytesOf(request.body);
@@ -62,7 +62,8 @@ export function createInProcessTransport(
     };
     let reply: Reply;
     try {
-      reply = await abortable(run(handle, call, logger), call.signal);
+      const running = run(handle, call, logger);
+      reply = await (reader === undefined && signal === undefined ? running : abortable(running, call.signal));
     } catch (error) {
       reader?.left();
       throw error;
@@ -87,8 +88,6 @@ export function createInProcessTransport(
     };
   };
 }
-
-const neverAborted = new AbortController().signal;
 
 /** Who reads a stream may leave before its end. */
 interface Reader {
@@ -135,7 +134,6 @@ async function run(handle: (call: Call) => Promise<Reply>, call: Call, logger: L
 
 /** The promise's outcome, or at once the signal's reason. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal === neverAborted) return promise;
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason as Error);
     signal.addEventListener("abort", onAbort, { once: true });

@@ -55,7 +55,8 @@ function defaultProbe(probe: Mutable<Probe> | undefined): void {
 function canonicalAmounts(amounts: Record<string, string> | undefined): void {
   roundAmounts(amounts);
   for (const [name, text] of Object.entries(amounts ?? {})) {
-    if (amounts) amounts[name] = canonicalAmount(text);
+    const canonical = canonicalAmount(text);
+    if (amounts && canonical !== text) amounts[name] = canonical;
   }
 }
 
@@ -146,10 +147,8 @@ function defaultPodSpec(spec: Mutable<PodSpec>): void {
   spec.containers ??= [];
   // `serviceAccount` is the older name of the same field.
   const account = spec.serviceAccountName || spec.serviceAccount;
-  if (account) {
-    spec.serviceAccountName = account;
-    spec.serviceAccount = account;
-  }
+  if (account && spec.serviceAccountName !== account) spec.serviceAccountName = account;
+  if (account && spec.serviceAccount !== account) spec.serviceAccount = account;
   fill(spec, { dnsPolicy: "ClusterFirst", restartPolicy: "Always", schedulerName: "default-scheduler" });
   spec.securityContext ??= {};
   spec.terminationGracePeriodSeconds ??= 30;
@@ -170,7 +169,9 @@ export function defaultPodTemplate(template: Mutable<PodTemplateSpec>): void {
 function defaultRequests(container: Mutable<Container>): void {
   const { resources } = container;
   if (!resources?.limits) return;
-  resources.requests = { ...resources.limits, ...resources.requests };
+  const { limits, requests = {} } = resources;
+  if (Object.keys(limits).every((name) => requests[name] !== undefined)) return;
+  resources.requests = { ...limits, ...requests };
 }
 
 /** `SetDefaults_Pod`, with what only pods get: requests from limits, host ports, service links. */

@@ -72,7 +72,7 @@ const modified = (target: Target): Error =>
 
 /**
  * What a change may begin with. A write of the status leaves most as it is and replaces the rest: its copies share all that lies deeper, and
- * comparisons see at once that it is the same.
+ * comparisons see at once that it is the same. Defaults of what has its defaults change nothing.
  */
 function copyOf({ kind, subresource }: Target, object: Draft): Draft {
   if (subresource !== "status" || !kind.builtin || kind.conversion !== undefined) return copyJson(object);

@@ -29,6 +29,8 @@ export interface TwinOptions {
   readonly historyLimitBytes?: number;
   /** In which form objects are kept: as bytes for who comes over HTTP, or as objects for who is in this process. @default "bytes" */
   readonly keeps?: "bytes" | "objects";
+  /** For tests: who changes an object that is kept fails. @default false */
+  readonly freezes?: boolean;
   /** Writes every write down here, one `audit.k8s.io/v1` Event a line, before it is answered. Absent: nowhere. */
   readonly auditLogPath?: string;
   /** Answers for the nodes: logs. @default nobody does */
@@ -97,7 +99,7 @@ export async function startTwin(options: TwinOptions = {}): Promise<Twin> {
   };
   const store =
     options.stateDirectory === undefined
-      ? createMemoryStore({ clock, ...window })
+      ? createMemoryStore({ clock, ...window, freezes: options.freezes ?? false })
       : await openStateStore({ directory: options.stateDirectory, clock, ...window });
   let auditLog: AuditLog | undefined;
   try {

@@ -10,6 +10,7 @@ afterEach(async () => {
 
 async function start(seed: number, heartbeats: "written" | "derived" = "written"): Promise<Simulation> {
   const simulation = await startSimulation({
+    freezes: true,
     seed,
     pools: [{ name: "n", count: 3, gpu: { product: "NVIDIA-A30", count: 4 } }],
     nodes: { heartbeats },

@@ -15,6 +15,7 @@ export interface SimulationOptions {
   readonly pools?: readonly NodePool[];
   readonly nodes?: ClusterOptions["nodes"];
   readonly callWebhook?: ClusterOptions["callWebhook"];
+  readonly freezes?: ClusterOptions["freezes"];
   readonly logger?: Logger;
 }
 
@@ -82,6 +83,7 @@ export async function startSimulation(options: SimulationOptions): Promise<Simul
     random,
     pools: options.pools ?? [],
     nodes: options.nodes ?? {},
+    freezes: options.freezes ?? false,
     ...(options.callWebhook === undefined ? {} : { callWebhook: options.callWebhook }),
     ...(options.logger === undefined ? {} : { logger: options.logger }),
     wrapTransport(transport, user) {

@@ -12,10 +12,19 @@ export interface MemoryStoreOptions {
   readonly firstRevision?: number;
   /** @default "bytes" */
   readonly keeps?: "bytes" | "objects";
+  /** Freezes the objects that it keeps: who changes one then fails, instead of changing everybody's. @default false */
+  readonly freezes?: boolean;
 }
 
 /** A store that is gone with the process. */
 export function createMemoryStore(options: MemoryStoreOptions): Store {
-  const { clock, windowMs = 300_000, historyLimitBytes = 512 * 2 ** 20, firstRevision = 2, keeps = "bytes" } = options;
-  return new RevisionStore({ clock, windowMs, historyLimitBytes, firstRevision, keeps });
+  const {
+    clock,
+    windowMs = 300_000,
+    historyLimitBytes = 512 * 2 ** 20,
+    firstRevision = 2,
+    keeps = "bytes",
+    freezes = false,
+  } = options;
+  return new RevisionStore({ clock, windowMs, historyLimitBytes, firstRevision, keeps, freezes });
 }

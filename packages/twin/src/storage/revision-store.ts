@@ -41,6 +41,7 @@ export interface RevisionStoreOptions {
   readonly firstRevision: number;
   /** As bytes, which go out as they are, or as objects, which who is in this process gets as they are. */
   readonly keeps: "bytes" | "objects";
+  readonly freezes?: boolean;
   readonly journal?: Journal;
 }
 
@@ -76,7 +77,7 @@ interface State {
 
 /** After each write so many compacted versions are let go: more than a write adds, so that the rest shrinks. */
 const trimPerWrite = 16;
-const writesBetweenMeasures = 64;
+const writesBetweenMeasures = 256;
 
 const live = (entry: Entry | undefined): Version | undefined => entry?.state?.version;
 
@@ -111,7 +112,7 @@ export class RevisionStore implements Store {
 
   constructor(options: RevisionStoreOptions) {
     this.#options = options;
-    this.#parts = options.keeps === "objects" ? new SharedParts() : undefined;
+    this.#parts = options.keeps === "objects" ? new SharedParts(options.freezes) : undefined;
     this.#revision = options.firstRevision - 1;
     this.#published = this.#revision;
     this.#oldest = this.#revision;

@@ -43,12 +43,19 @@ export class SharedParts {
   #places = 0;
   #recent = new Map<string, Part>();
   #older = new Map<string, Part>();
+  readonly #freezes: boolean;
+
+  /** @param freezes what it answers with, to its depths */
+  constructor(freezes = false) {
+    this.#freezes = freezes;
+  }
 
   /** Takes the object over: its parts are replaced by equal ones. */
   settle(object: Draft, before: Readonly<Draft> | undefined): Draft {
     const { kind } = object;
     const place = this.#placeBelow(this.#root, typeof kind === "string" ? kind : "");
-    return this.#object(object, before, place, 0);
+    const settled = this.#object(object, before, place, 0);
+    return this.#freezes ? frozen(settled) : settled;
   }
 
   #value(value: DraftValue, before: DraftValue, place: Place, depth: number): DraftValue {
@@ -126,4 +133,10 @@ function withoutUndefined(object: Draft): Draft {
   const copy: Draft = {};
   for (const key of Object.keys(object)) if (object[key] !== undefined) setValue(copy, key, object[key]);
   return copy;
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const child of Object.values(value)) frozen(child);
+  return Object.freeze(value);
 }
