@@ -19,11 +19,11 @@ await createWorkloads(cluster.client, size);
 let peakMb = 0;
 const deadline = 600;
 while (count.running() < pods && seconds() < deadline) {
-  peakMb = Math.max(peakMb, process.memoryUsage().rss / 1e6);
+  peakMb = Math.max(peakMb, process.memoryUsage.rss() / 1e6);
   await pause(50);
 }
 const created = seconds();
-const { rss } = process.memoryUsage();
+const rss = process.memoryUsage.rss();
 console.log(
   JSON.stringify({
     running: count.running(),

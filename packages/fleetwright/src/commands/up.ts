@@ -1,3 +1,4 @@
+import { sizeHeap } from "@fleetwright/twin";
 import { defineCommand, integer, text } from "../command.ts";
 import { startUp } from "../up/up.ts";
 
@@ -26,6 +27,7 @@ export const upCommand = defineCommand({
     },
   },
   async run(context, options) {
+    sizeHeap();
     const up = await startUp({
       clock: context.clock,
       random: context.random,

@@ -6,19 +6,12 @@ export type IndexFunction<T> = (object: T) => readonly string[];
 
 interface Index<T> {
   readonly valuesOf: IndexFunction<T>;
-  readonly buckets: Map<string, Map<string, Slot<T>>>;
+  readonly buckets: Map<string, Map<string, T>>;
 }
-
-/** An object's place here and in the indexes: most changes leave it where it was. */
-interface Slot<T> {
-  object: T;
-}
-
-const objectOf = <T>({ object }: Slot<T>): T => object;
 
 /** Objects by key, with indexes that are kept as objects change. Namespaces are an index of their own. */
 export class ObjectStore<T extends KubeObject> {
-  readonly #slots = new Map<string, Slot<T>>();
+  readonly #objects = new Map<string, T>();
   readonly #indexes = new Map<string, Index<T>>();
   readonly #namespaces: Index<T> = { valuesOf: (object) => [object.metadata.namespace ?? ""], buckets: new Map() };
   readonly #onError: (error: unknown) => void;
@@ -29,20 +22,20 @@ export class ObjectStore<T extends KubeObject> {
   }
 
   get size(): number {
-    return this.#slots.size;
+    return this.#objects.size;
   }
 
   get(key: string): T | undefined {
-    return this.#slots.get(key)?.object;
+    return this.#objects.get(key);
   }
 
   keys(): IterableIterator<string> {
-    return this.#slots.keys();
+    return this.#objects.keys();
   }
 
   list(namespace?: string): readonly T[] {
-    if (namespace === undefined || namespace === "") return Array.from(this.#slots.values(), objectOf);
-    return Array.from(this.#namespaces.buckets.get(namespace)?.values() ?? [], objectOf);
+    if (namespace === undefined || namespace === "") return Array.from(this.#objects.values());
+    return Array.from(this.#namespaces.buckets.get(namespace)?.values() ?? []);
   }
 
   /** @throws FleetwrightError `FW_CACHE_INDEX` when no index has this name */
@@ -52,7 +45,7 @@ export class ObjectStore<T extends KubeObject> {
       const known = [...this.#indexes.keys()].join(", ") || "none";
       throw new FleetwrightError("FW_CACHE_INDEX", `no index ${JSON.stringify(name)}; this informer has: ${known}`);
     }
-    return Array.from(index.buckets.get(value)?.values() ?? [], objectOf);
+    return Array.from(index.buckets.get(value)?.values() ?? []);
   }
 
   /**
@@ -71,44 +64,38 @@ export class ObjectStore<T extends KubeObject> {
     }
     const index: Index<T> = { valuesOf, buckets: new Map() };
     this.#indexes.set(name, index);
-    for (const [key, slot] of this.#slots) this.#insert(index, key, slot, this.#valuesOf(index, slot.object));
+    for (const [key, object] of this.#objects) this.#insert(index, key, object, this.#valuesOf(index, object));
   }
 
   set(key: string, object: T): void {
-    const slot = this.#slots.get(key);
-    if (slot === undefined) {
-      const made: Slot<T> = { object };
-      this.#slots.set(key, made);
-      for (const index of this.#all()) this.#insert(index, key, made, this.#valuesOf(index, object));
-      return;
-    }
-    const before = slot.object;
-    slot.object = object;
-    for (const index of this.#all()) {
-      const old = this.#valuesOf(index, before);
-      const values = this.#valuesOf(index, object);
-      if (values.length === old.length && values.every((value, at) => value === old[at])) continue;
-      this.#remove(index, key, old);
-      this.#insert(index, key, slot, values);
-    }
+    const before = this.#objects.get(key);
+    this.#objects.set(key, object);
+    this.#reindex(this.#namespaces, key, before, object);
+    for (const index of this.#indexes.values()) this.#reindex(index, key, before, object);
+  }
+
+  /** Most changes leave an object where it was. */
+  #reindex(index: Index<T>, key: string, before: T | undefined, object: T): void {
+    const values = this.#valuesOf(index, object);
+    const old = before === undefined ? [] : this.#valuesOf(index, before);
+    const stays = values.length === old.length && values.every((value, at) => value === old[at]);
+    if (!stays) this.#remove(index, key, old);
+    this.#insert(index, key, object, values);
   }
 
   delete(key: string): void {
-    const slot = this.#slots.get(key);
-    if (slot === undefined) return;
-    this.#slots.delete(key);
-    for (const index of this.#all()) this.#remove(index, key, this.#valuesOf(index, slot.object));
+    const before = this.#objects.get(key);
+    if (before === undefined) return;
+    this.#objects.delete(key);
+    this.#remove(this.#namespaces, key, this.#valuesOf(this.#namespaces, before));
+    for (const index of this.#indexes.values()) this.#remove(index, key, this.#valuesOf(index, before));
   }
 
-  #all(): readonly Index<T>[] {
-    return [this.#namespaces, ...this.#indexes.values()];
-  }
-
-  #insert(index: Index<T>, key: string, slot: Slot<T>, values: readonly string[]): void {
+  #insert(index: Index<T>, key: string, object: T, values: readonly string[]): void {
     for (const value of values) {
       const bucket = index.buckets.get(value);
-      if (bucket === undefined) index.buckets.set(value, new Map([[key, slot]]));
-      else bucket.set(key, slot);
+      if (bucket === undefined) index.buckets.set(value, new Map([[key, object]]));
+      else bucket.set(key, object);
     }
   }
 

@@ -1,5 +1,5 @@
-import { isNotFound, keyOf, Nodes, Pods, timeText } from "@fleetwright/kube";
-import type { Pod } from "@fleetwright/kube";
+import { isNotFound, keyOf, keyString, Nodes, Pods, timeText } from "@fleetwright/kube";
+import type { ObjectKey, Pod } from "@fleetwright/kube";
 import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { isFinished, isTerminating } from "../pods/pod-state.ts";
 import { byNode, nodeIndex } from "./pods-by-node.ts";
@@ -22,17 +22,26 @@ function start(context: ControllerContext): Part {
   const client = context.clientOf(name);
   /** Nodes that pods name and that are not there, since when. */
   const missing = new Map<string, number>();
+  /** How many pods are on each node, and which are going: looking at all of them every time would be the cluster's main work. */
+  const homes = new Map<string, number>();
+  const going = new Map<string, ObjectKey>();
   let terminated = 0;
-  const countFinished = (pod: Pod, by: number): void => {
+  const count = (pod: Pod, by: 1 | -1): void => {
     if (isFinished(pod)) terminated += by;
+    const home = homeOf(pod);
+    const there = (homes.get(home) ?? 0) + by;
+    if (there === 0 || home === "") homes.delete(home);
+    else homes.set(home, there);
+    if (!isTerminating(pod)) return;
+    const key = keyOf(pod);
+    if (by > 0) going.set(keyString(key), key);
+    else going.delete(keyString(key));
   };
 
   async function collect(): Promise<void> {
     const now = clock.now();
-    const all = pods.list();
-    const homes = new Set(all.map(({ spec }) => spec?.nodeName ?? ""));
-    for (const home of homes) {
-      if (home === "" || nodes.get({ name: home }) !== undefined) missing.delete(home);
+    for (const home of homes.keys()) {
+      if (nodes.get({ name: home }) !== undefined) missing.delete(home);
       else if (!missing.has(home)) missing.set(home, now);
     }
     for (const home of missing.keys()) if (!homes.has(home)) missing.delete(home);
@@ -41,16 +50,20 @@ function start(context: ControllerContext): Part {
       for (const pod of pods.byIndex(nodeIndex, home))
         await remove(pod, { reason: "DeletionByPodGC", message: "PodGC: node no longer exists" });
     }
-    for (const pod of all) {
-      if (!isTerminating(pod)) continue;
-      const home = pod.spec?.nodeName ?? "";
+    for (const key of going.values()) {
+      const pod = pods.get(key);
+      if (pod === undefined) continue;
+      const home = homeOf(pod);
       if (home === "") await remove(pod);
       else if (nodes.get({ name: home })?.spec?.taints?.some(({ key }) => key === outOfService) === true) {
         await remove(pod, { reason: "DeletionByPodGC", message: "PodGC: node is out-of-service" });
       }
     }
     if (terminated <= maxTerminated) return;
-    const finished = all.filter((pod) => isFinished(pod) && !isTerminating(pod)).toSorted(byCreation);
+    const finished = pods
+      .list()
+      .filter((pod) => isFinished(pod) && !isTerminating(pod))
+      .toSorted(byCreation);
     for (const pod of finished.slice(0, Math.max(0, finished.length - maxTerminated))) await remove(pod);
   }
 
@@ -77,12 +90,12 @@ function start(context: ControllerContext): Part {
     name: "pod garbage collector",
     async start(signal) {
       const removeHandler = pods.addHandler({
-        added: (pod) => countFinished(pod, 1),
+        added: (pod) => count(pod, 1),
         updated(before, after) {
-          countFinished(before, -1);
-          countFinished(after, 1);
+          count(before, -1);
+          count(after, 1);
         },
-        deleted: (pod) => countFinished(pod, -1),
+        deleted: (pod) => count(pod, -1),
       });
       await new Promise<void>((resolve) => {
         let timer = clock.setTimer(intervalMs, tick);
@@ -106,6 +119,8 @@ function start(context: ControllerContext): Part {
     },
   };
 }
+
+const homeOf = ({ spec }: Pod): string => spec?.nodeName ?? "";
 
 const byCreation = (left: Pod, right: Pod): number =>
   (left.metadata.creationTimestamp ?? "") < (right.metadata.creationTimestamp ?? "") ? -1 : 1;
