@@ -27,7 +27,7 @@ export const upCommand = defineCommand({
     },
   },
   async run(context, options) {
-    sizeHeap();
+    if (options.cluster !== "real") sizeHeap();
     const up = await startUp({
       clock: context.clock,
       random: context.random,

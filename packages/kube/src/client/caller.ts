@@ -76,10 +76,10 @@ export class Caller {
       for (let retries = 0; ; retries++) {
         const response = await this.#settings.transport(this.#request(call), deadline.signal);
         this.#warn(call, response);
-        const { value } = response;
-        if (value !== undefined) return { status: response.status, headers: response.headers, bytes: noBytes, value };
+        const { status, headers, value } = response;
+        if (isSuccess(status) && value !== undefined) return { status, headers, bytes: noBytes, value };
         const bytes = await readBytes(response.body);
-        if (isSuccess(response.status)) return { status: response.status, headers: response.headers, bytes };
+        if (isSuccess(status)) return { status, headers, bytes };
         const error = responseError(call, response, bytes.toString("utf8"), clock.now());
         const waitMs = this.#retryAfter(error, response, retries);
         // Waiting past the deadline would turn the server's word into a timeout that says less.

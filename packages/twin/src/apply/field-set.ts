@@ -1,3 +1,4 @@
+import { createMemo } from "../machinery/memo.ts";
 import { isDraft, type Draft, type DraftValue } from "../machinery/draft.ts";
 
 /**
@@ -13,16 +14,10 @@ export interface FieldSet {
 export const newFieldSet = (): FieldSet => ({ members: new Set(), children: new Map() });
 
 /** `f:name`: the same few texts for the same fields, which objects of FieldsV1 find their properties by. */
-export function fieldElement(name: string): string {
-  let element = fieldElements.get(name);
-  if (element !== undefined) return element;
-  element = `f:${name}`;
-  if (fieldElements.size < maxFieldElements) fieldElements.set(name, element);
-  return element;
-}
+export const fieldElement = (name: string): string => fieldElements(name, elementOfField);
 
-const fieldElements = new Map<string, string>();
-const maxFieldElements = 10_000;
+const fieldElements = createMemo<string>(10_000);
+const elementOfField = (name: string): string => `f:${name}`;
 
 const noFields: FieldSet = newFieldSet();
 
@@ -167,17 +162,8 @@ function compareValues(left: unknown, right: unknown): number {
 }
 
 /** Of elements that name list items: `k:{"type":"Ready"}` is in every pod. */
-const values = new Map<string, unknown>();
-const maxValues = 1000;
-
-function valueOf(element: string): unknown {
-  let value = values.get(element);
-  if (value !== undefined) return value;
-  value = JSON.parse(element.slice(2));
-  if (values.size >= maxValues) values.clear();
-  values.set(element, value);
-  return value;
-}
+const values = createMemo<unknown>();
+const parseValue = (element: string): unknown => JSON.parse(element.slice(2));
 
 const elementRanks = "fkvi";
 
@@ -186,8 +172,8 @@ export function compareElements(left: string, right: string): number {
   const kind = left.charAt(0);
   if (kind !== right.charAt(0)) return elementRanks.indexOf(kind) - elementRanks.indexOf(right.charAt(0));
   if (kind === "f") return compareText(left, right);
-  const a = valueOf(left);
-  const b = valueOf(right);
+  const a = values(left, parseValue);
+  const b = values(right, parseValue);
   if (kind !== "k" || !isDraft(a) || !isDraft(b)) return compareValues(a, b);
   const aKeys = Object.keys(a);
   const bKeys = Object.keys(b);

@@ -1,3 +1,4 @@
+import { createMemo } from "../machinery/memo.ts";
 import { isDraft, type Draft, type DraftValue } from "../machinery/draft.ts";
 import { compareText, formatFields, isEmptySet, readFields, unionOf, type FieldSet } from "./field-set.ts";
 
@@ -24,23 +25,20 @@ export const managerId = ({
   apiVersion,
   subresource,
 }: Pick<Manager, "name" | "operation" | "apiVersion" | "subresource">): string => {
-  const key = `${operation} ${apiVersion} ${subresource} ${name}`;
-  let id = ids.get(key);
-  if (id !== undefined) return id;
-  id = JSON.stringify({
-    ...(name === "" ? {} : { manager: name }),
-    operation,
-    ...(operation === "Apply" || apiVersion === "" ? {} : { apiVersion }),
-    ...(subresource === "" ? {} : { subresource }),
-  });
-  if (ids.size >= maxIds) ids.clear();
-  ids.set(key, id);
-  return id;
+  // All four are the clients' texts: their lengths keep them apart.
+  const key = `${operation}${apiVersion.length},${subresource.length},${apiVersion}${subresource}${name}`;
+  return ids(key, () =>
+    JSON.stringify({
+      ...(name === "" ? {} : { manager: name }),
+      operation,
+      ...(operation === "Apply" || apiVersion === "" ? {} : { apiVersion }),
+      ...(subresource === "" ? {} : { subresource }),
+    }),
+  );
 };
 
 /** Managers are few, and every write names some. */
-const ids = new Map<string, string>();
-const maxIds = 1000;
+const ids = createMemo<string>();
 
 const textOf = (value: DraftValue): string => (typeof value === "string" ? value : "");
 

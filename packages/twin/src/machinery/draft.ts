@@ -24,6 +24,13 @@ export const typed = <T extends KubeObject>(draft: Draft): Mutable<T> => draft a
 /** A typed object as the pipeline carries it. */
 export const untyped = (object: object): Draft => object as unknown as Draft;
 
+/** Freezes JSON to its depths; what is frozen already is so to its depths. */
+export function frozen<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const child of Object.values(value)) frozen(child);
+  return Object.freeze(value);
+}
+
 /** A deep copy of JSON. */
 export function copyJson<T>(value: T): T {
   if (Array.isArray(value)) return value.map((item: unknown) => copyJson(item)) as T;

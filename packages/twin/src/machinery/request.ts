@@ -108,7 +108,8 @@ export interface ServerAccess {
   kinds(): readonly ServedKind[];
   /**
    * Changes a stored object as the server itself: retried on conflict, validated by nothing, seen by watchers.
-   * `change` returns false to leave it; of metadata and spec it replaces fields, and changes nothing below them. Resolves with what is stored then; throws 404.
+   * `change` returns false to leave it; of metadata and spec it replaces fields, and changes nothing below them. Resolves with what is
+   * stored then; throws 404.
    */
   modify<T extends KubeObject>(
     resource: Resource<T>,

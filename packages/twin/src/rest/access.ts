@@ -22,6 +22,8 @@ function changeable(object: Readonly<Draft>): Draft {
   };
 }
 
+const noPlugins: Core["plugins"] = [];
+
 /** What the server does to itself. `core` is asked for late: it holds this. */
 export function createServerAccess(
   parts: Pick<Core, "store" | "registry" | "clock" | "random" | "logger"> & Pick<ServerAccess, "objects" | "kubelets">,
@@ -106,7 +108,7 @@ export function createServerAccess(
     async delete(resource, key, options: Draft, context: RequestContext) {
       const kind = kindFor(resource);
       const target = deletionTarget(kind, key.namespace ?? "", key.name, context);
-      const withoutAdmission: Core = { ...core(), plugins: [] };
+      const withoutAdmission: Core = { ...core(), plugins: noPlugins };
       const { object } = await deleteObject(withoutAdmission, target, deleteOptions(new URLSearchParams(), options));
       return object;
     },

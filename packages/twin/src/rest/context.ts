@@ -1,4 +1,5 @@
 import type { UserInfo } from "@fleetwright/kube";
+import { createMemo } from "../machinery/memo.ts";
 import type { Call, RequestContext, RequestInfo } from "../machinery/request.ts";
 
 /** A context with the warnings that it gathered. */
@@ -7,20 +8,10 @@ export interface GatheredContext extends RequestContext {
 }
 
 /** Clients are few, and each says its name with every call. */
-const managers = new Map<string, string>();
-const maxManagers = 1000;
+const managers = createMemo<string>();
 
 /** The manager's name when the query gives none: the user agent up to its first slash (`managerOrUserAgent`). */
 function managerOfUserAgent(userAgent: string): string {
-  let manager = managers.get(userAgent);
-  if (manager !== undefined) return manager;
-  manager = firstPart(userAgent);
-  if (managers.size >= maxManagers) managers.clear();
-  managers.set(userAgent, manager);
-  return manager;
-}
-
-function firstPart(userAgent: string): string {
   const slash = userAgent.indexOf("/");
   // eslint-disable-next-line no-control-regex
   const name = (slash < 0 ? userAgent : userAgent.slice(0, slash)).replaceAll(/[^\u0020-\u007e]/g, "");
@@ -42,7 +33,7 @@ export function requestContext(
     info,
     user,
     dryRun: options.dryRun,
-    fieldManager: options.fieldManager || managerOfUserAgent(single(call.headers["user-agent"])) || "unknown",
+    fieldManager: options.fieldManager || managers(single(call.headers["user-agent"]), managerOfUserAgent) || "unknown",
     signal: call.signal,
     nowMs,
     warn: (text) => void warnings.add(text),

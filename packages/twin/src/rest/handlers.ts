@@ -108,11 +108,11 @@ export async function handlePatch(request: ResourceCall): Promise<Reply> {
   const { core, call, kind } = request;
   const type = patchTypeOf(headerOf(call, "content-type"), kind);
   const format = negotiate(call, allForms);
-  const sent = type === "apply" ? { type, bytes: await call.body() } : await readPatch(type, call);
+  const patch = type === "apply" ? { type, bytes: await call.body() } : await readPatch(type, call);
   const options = writeOptions(call.query, "PatchOptions", type === "apply");
   const context = contextOf(request, options);
   const target = targetOf(request, context, optionsObject({ ...options, kind: "UpdateOptions" }));
-  const change = patchChange(request, context, options, sent);
+  const change = patchChange(request, context, options, patch);
   const written = await updateObject(core, target, change);
   return writtenReply(request, context, written, format);
 }
@@ -121,11 +121,11 @@ function patchChange(
   request: ResourceCall,
   context: GatheredContext,
   options: WriteOptions,
-  sent: Patch | { readonly type: "apply"; readonly bytes: Buffer },
+  patch: Patch | { readonly type: "apply"; readonly bytes: Buffer },
 ): Change {
   const { kind, info } = request;
-  if (sent.type === "apply") {
-    const { bytes } = sent;
+  if (patch.type === "apply") {
+    const { bytes } = patch;
     return {
       forceAllowCreate: info.subresource === "",
       transform(live) {
@@ -136,7 +136,6 @@ function patchChange(
       },
     };
   }
-  const patch = sent;
   return {
     transform(live) {
       if (live === undefined) throw refusals.notFound(subjectOf(kind), info.name);

@@ -1,4 +1,6 @@
 import type { KubeObject, Resource } from "@fleetwright/kube";
+import { typed } from "../machinery/draft.ts";
+import type { Draft } from "../machinery/draft.ts";
 import type { Objects } from "../machinery/request.ts";
 import type { Store } from "../storage/store.ts";
 import type { Version } from "../storage/version.ts";
@@ -6,16 +8,12 @@ import type { KindRegistry } from "./registry.ts";
 
 /** The server's own reads. An object is parsed at most once for as long as its version is held. */
 export function createObjects(store: Store, registry: Pick<KindRegistry, "collectionOf">): Objects {
-  const parsed = new WeakMap<Version, KubeObject>();
+  const parsed = new WeakMap<Version, Readonly<Draft>>();
 
-  function parse(version: Version): KubeObject {
-    if (version.kept !== undefined) return version.kept as unknown as KubeObject;
-    let object = parsed.get(version);
-    if (object === undefined) {
-      object = version.object as unknown as KubeObject;
-      parsed.set(version, object);
-    }
-    return object;
+  function read<T extends KubeObject>(version: Version): T {
+    let object = version.kept ?? parsed.get(version);
+    if (object === undefined) parsed.set(version, (object = version.object));
+    return typed<T>(object) as T;
   }
   const collectionOf = (resource: Resource): string => registry.collectionOf(resource.group, resource.plural);
 
@@ -25,11 +23,11 @@ export function createObjects(store: Store, registry: Pick<KindRegistry, "collec
         collectionOf(resource),
         resource.namespaced ? `${key.namespace ?? ""}/${key.name}` : key.name,
       );
-      return version === undefined ? undefined : (parse(version) as T);
+      return version === undefined ? undefined : read<T>(version);
     },
     list<T extends KubeObject>(resource: Resource<T>, namespace?: string) {
       const { items } = store.list(collectionOf(resource), namespace === undefined ? {} : { namespace });
-      return items.map((version) => parse(version) as T);
+      return items.map((version) => read<T>(version));
     },
     revisionOf: (resource) => store.revisionOf(collectionOf(resource)),
   };

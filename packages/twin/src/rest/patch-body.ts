@@ -50,6 +50,8 @@ export interface Patch {
   readonly findings: readonly string[];
 }
 
+const introductionOf = (type: Patch["type"]): string => (type === "strategic" ? "" : "error decoding patch: ");
+
 /** @throws StatusError 400, 413 */
 export async function readPatch(type: Patch["type"], call: Call): Promise<Patch> {
   const given = call.copyJson?.();
@@ -58,7 +60,7 @@ export async function readPatch(type: Patch["type"], call: Call): Promise<Patch>
 
 /** @throws StatusError 400, 413 */
 export function parsePatch(type: Patch["type"], text: string): Patch {
-  const introduction = type === "strategic" ? "" : "error decoding patch: ";
+  const introduction = introductionOf(type);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -78,7 +80,7 @@ export function parsePatch(type: Patch["type"], text: string): Patch {
 
 /** @param text what it was read from, where fields may be there twice */
 function patchOf(type: Patch["type"], value: unknown, text?: string): Patch {
-  const introduction = type === "strategic" ? "" : "error decoding patch: ";
+  const introduction = introductionOf(type);
   if (value === null) {
     if (type === "merge") throw refusals.badRequest("Invalid JSON Patch");
     return { type, value: type === "json" ? [] : {}, findings: [] };

@@ -5,7 +5,7 @@ import { startTwin } from "../server/start-twin.ts";
 
 const pod: Pod = {
   metadata: { generateName: "web-", namespace: "default", labels: { app: "web" } },
-  spec: { containers: [{ name: "main", image: "registry.example/main:1" }], nodeName: undefined as unknown as string },
+  spec: { containers: [{ name: "main", image: "registry.example/main:1" }] },
 };
 
 describe.each(["bytes", "objects"] as const)("creations from this process, kept as %s", (keeps) => {

@@ -1,5 +1,5 @@
 import { timeText } from "@fleetwright/kube";
-import { copyJson, isDraft, typed } from "../machinery/draft.ts";
+import { copyJson, frozen, isDraft, typed } from "../machinery/draft.ts";
 import type { Draft } from "../machinery/draft.ts";
 import type { ServedKind } from "../machinery/kind.ts";
 import type { GatheredContext } from "./context.ts";
@@ -23,6 +23,8 @@ interface Template {
 }
 
 const maxTemplates = 256;
+/** Larger bodies take more memory than they are worth. */
+const maxKeyLength = 64 * 1024;
 const templates = new WeakMap<ServedKind, Map<string, Template>>();
 
 /**
@@ -55,7 +57,8 @@ function keyOf({ call, kind }: ResourceCall, options: WriteOptions, context: Gat
   if (!kind.builtin || !isDraft(call.json)) return undefined;
   const { metadata } = call.json;
   if (!isDraft(metadata) || metadata["name"] !== undefined || metadata["generateName"] === undefined) return undefined;
-  return `${options.fieldValidation} ${context.fieldManager} ${JSON.stringify(call.json)}`;
+  const key = `${options.fieldValidation} ${context.fieldManager} ${JSON.stringify(call.json)}`;
+  return key.length > maxKeyLength ? undefined : key;
 }
 
 function remember(kind: ServedKind, key: string, template: Template): void {
@@ -79,10 +82,4 @@ function trackerOf(template: Template, track: Creation["trackFields"], context: 
     if (template.owner["time"] !== time) template.owner = Object.freeze({ ...template.owner, time });
     metadata["managedFields"] = [template.owner];
   };
-}
-
-function frozen<T>(value: T): T {
-  if (typeof value !== "object" || value === null) return value;
-  for (const child of Object.values(value)) frozen(child);
-  return Object.freeze(value);
 }

@@ -153,8 +153,8 @@ export async function handleWatch(core: Core, call: Call, kind: ServedKind, info
   // Opened here and not with the first read: what is written from now on must not be missed.
   let watch: StoreWatch | Error;
   try {
-    watch = core.store.watch(kind.collection, plan.after, selection.scope);
-    if (call.newestOnly === true) watch = newestStates(watch);
+    const opened = core.store.watch(kind.collection, plan.after, selection.scope);
+    watch = call.newestOnly === true ? newestStates(opened) : opened;
   } catch (error) {
     if (!(error instanceof Compacted)) throw error;
     watch = tooOld(plan.after, error.oldest);

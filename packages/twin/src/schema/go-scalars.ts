@@ -1,5 +1,6 @@
 /** Scalars that Go reads with methods of their own, with their messages. */
 import { FleetwrightError, parseQuantity } from "@fleetwright/kube";
+import { createMemo } from "../machinery/memo.ts";
 
 /** The value, or why it is none. */
 export type Read<T> = { readonly value: T; readonly problem?: undefined } | { readonly problem: string };
@@ -7,18 +8,11 @@ export type Read<T> = { readonly value: T; readonly problem?: undefined } | { re
 const quantityProblem = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 /** Texts are few and come again with every object. */
-const canonical = new Map<string, Read<string>>();
-const maximumRemembered = 4096;
+const canonical = createMemo<Read<string>>(4096);
 
 /** `resource.Quantity`: canonical. */
-export function readQuantity(text: string): Read<string> {
-  const known = canonical.get(text);
-  if (known !== undefined) return known;
-  const read = parseCanonical(text);
-  if (canonical.size >= maximumRemembered) canonical.clear();
-  if (text.length <= 32) canonical.set(text, read);
-  return read;
-}
+export const readQuantity = (text: string): Read<string> =>
+  text.length <= 32 ? canonical(text, parseCanonical) : parseCanonical(text);
 
 function parseCanonical(text: string): Read<string> {
   try {

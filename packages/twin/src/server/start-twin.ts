@@ -29,7 +29,7 @@ export interface TwinOptions {
   readonly historyLimitBytes?: number;
   /** In which form objects are kept: as bytes for who comes over HTTP, or as objects for who is in this process. @default "bytes" */
   readonly keeps?: "bytes" | "objects";
-  /** For tests: who changes an object that is kept fails. @default false */
+  /** For tests: who changes an object that is kept in memory fails. @default false */
   readonly freezes?: boolean;
   /** Writes every write down here, one `audit.k8s.io/v1` Event a line, before it is answered. Absent: nowhere. */
   readonly auditLogPath?: string;

@@ -102,7 +102,7 @@ export function createFaultyTransport(
       }
       if (happens(rates.slow)) await sleep(clock, lateness(), signal);
       if (isCutOff || happens(rates.lostAnswer)) {
-        for await (const chunk of response.body) void chunk;
+        if (response.value === undefined) for await (const chunk of response.body) void chunk;
         throw broken(request, "before the answer came");
       }
       return response;

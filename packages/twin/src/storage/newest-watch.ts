@@ -1,4 +1,4 @@
-import type { StoreEvent, StoreWatch } from "./store.ts";
+import type { BacklogWatch, StoreEvent, StoreWatch } from "./store.ts";
 
 /** As of any watch. */
 const batchLimit = 1000;
@@ -8,7 +8,7 @@ const batchLimit = 1000;
  * from the state that it knows to the newest. An object that came and went meanwhile is not told of. A reader who cannot keep up with a burst
  * skips work instead of falling out of the window.
  */
-export function newestStates(watch: StoreWatch): StoreWatch {
+export function newestStates(watch: BacklogWatch): StoreWatch {
   let ready: readonly StoreEvent[] = [];
   let told = 0;
   let pending = new Map<string, StoreEvent>();
@@ -35,7 +35,6 @@ export function newestStates(watch: StoreWatch): StoreWatch {
       told += events.length;
       return events.length > 0 ? events : this.next(signal);
     },
-    rest: () => [],
     get position() {
       const [first] = told < ready.length ? [ready[told]] : pending.values();
       return first === undefined ? watch.position : Math.min(watch.position, first.revision - 1);

@@ -42,8 +42,7 @@ describe("what is stored of what was written", () => {
     metadata: { name, labels: { app: "web" } },
     spec: { containers: [{ name: "main", resources: { limits: { cpu: "1" } } }] },
   });
-  const limitsOf = (object: Draft): unknown =>
-    (object["spec"] as unknown as { containers: readonly { resources: unknown }[] }).containers[0]?.resources;
+  const limitsOf = (object: Draft): unknown => ((object["spec"] as Draft)["containers"] as Draft[])[0]?.["resources"];
 
   it("has equal parts of other objects once", () => {
     const parts = new SharedParts();

@@ -1,3 +1,4 @@
+import { frozen } from "../machinery/draft.ts";
 import type { Draft, DraftValue } from "../machinery/draft.ts";
 import { setValue } from "../schema/own-value.ts";
 
@@ -26,7 +27,6 @@ interface Place {
 }
 
 const newPlace = (): Place => ({ below: new Map(), tries: 0, finds: 0 });
-const anywhere = newPlace();
 
 const isPart = (value: DraftValue): value is Part => typeof value === "object" && value !== null;
 
@@ -40,6 +40,8 @@ const isWorthLooking = ({ tries, finds }: Place): boolean =>
  */
 export class SharedParts {
   readonly #root = newPlace();
+  /** Where there are too many places to tell apart. */
+  readonly #anywhere = newPlace();
   #places = 0;
   #recent = new Map<string, Part>();
   #older = new Map<string, Part>();
@@ -121,7 +123,7 @@ export class SharedParts {
   #placeBelow(place: Place, key: string): Place {
     const known = place.below.get(key);
     if (known !== undefined) return known;
-    if (this.#places >= maxPlaces) return anywhere;
+    if (this.#places >= maxPlaces) return this.#anywhere;
     this.#places++;
     const made = newPlace();
     place.below.set(key, made);
@@ -133,10 +135,4 @@ function withoutUndefined(object: Draft): Draft {
   const copy: Draft = {};
   for (const key of Object.keys(object)) if (object[key] !== undefined) setValue(copy, key, object[key]);
   return copy;
-}
-
-function frozen<T>(value: T): T {
-  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
-  for (const child of Object.values(value)) frozen(child);
-  return Object.freeze(value);
 }

@@ -61,13 +61,17 @@ export interface StoreWatch {
    * Rejects with `Compacted` when this watch fell out of the window, and with the signal's reason when aborted.
    */
   next(signal?: AbortSignal): Promise<readonly StoreEvent[]>;
-  /** All that is there now and that `next` has not returned, without waiting. */
-  rest(): readonly StoreEvent[];
   /** Every event of the store up to this revision has been returned by `next`: what a bookmark may say. */
   readonly position: number;
   /** Lets a waiting `next` return nothing: for bookmarks and ends. */
   wake(): void;
   close(): void;
+}
+
+/** A watch whose backlog can be taken at once. */
+export interface BacklogWatch extends StoreWatch {
+  /** All that is there now and that `next` has not returned, without waiting. */
+  rest(): readonly StoreEvent[];
 }
 
 /**
@@ -104,10 +108,10 @@ export interface Store {
    */
   durable(revision: number): Promise<void> | undefined;
   /** Events after the revision. Throws `Compacted`; a revision of the future waits for it. */
-  watch(collection: string, after: number, scope?: WatchScope): StoreWatch;
+  watch(collection: string, after: number, scope?: WatchScope): BacklogWatch;
   /** Forgets history before the revision (default: by the clock, what is older than the window). */
   compact(revision?: number): void;
-  /** Bytes and counts, for metrics and tests. */
+  /** Bytes and counts, for metrics and tests; bytes are estimated where objects are kept. */
   stats(): {
     readonly objects: number;
     readonly bytes: number;

@@ -1,4 +1,4 @@
-import { Compacted, type StoreEvent, type StoreWatch, type WatchScope } from "./store.ts";
+import { type BacklogWatch, Compacted, type StoreEvent, type WatchScope } from "./store.ts";
 
 /** `next` returns at most so many events, so that a slow reader of a long history does not hold all of it. */
 const batchLimit = 1000;
@@ -136,7 +136,7 @@ interface Waiter {
   reject(reason: unknown): void;
 }
 
-class Watch implements StoreWatch {
+class Watch implements BacklogWatch {
   readonly #lane: Lane;
   readonly #after: number;
   readonly #scope: WatchScope | undefined;
