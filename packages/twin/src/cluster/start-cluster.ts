@@ -42,7 +42,7 @@ export interface Cluster extends Twin {
 }
 
 /** Everybody in this process keeps up: old versions are for who comes from outside. */
-const historyLimitBytes = 32 * 2 ** 20;
+const historyLimitBytes = 128 * 2 ** 20;
 
 /** The cache holds what the server holds: leaving something out would be a copy. */
 const asStored = <T>(object: T): T => object;
