@@ -198,7 +198,7 @@ function* encodeEntries(kind: ImageKind, entries: readonly JsonValue[], name: st
     else if (index > 0 || entry["chunks"] !== true) {
       const data = bytesOfBase64(entry["extra"] ?? "", `${where}.extra`);
       if (index > 0 && data.length !== stated(entry, "len", Number.MAX_SAFE_INTEGER, where))
-        throw broken(`${where}.extra: ${data.length} bytes, but len says ${entry["len"]}: change both`);
+        throw broken(`${where}.extra: ${data.length} bytes, but len says otherwise: change both`);
       yield data;
     }
   }

@@ -1,0 +1,79 @@
+import { checkpointError } from "../../errors.ts";
+import { readEntries } from "../criu/image.ts";
+import type { JsonObject } from "../criu/message-json.ts";
+
+/** A folder of CRIU's images, wherever it is. Names are bare (`mm-1.img`); a name that `list` does not give is never asked for. */
+export interface ImageSet {
+  list(): readonly string[];
+  /** All bytes of an image; rejects when there are more than `limit`. */
+  read(name: string, limit: number): Promise<Uint8Array>;
+  open(name: string): AsyncIterable<Uint8Array>;
+  /** Bytes from within an image; fewer than `length` only at its end. */
+  readAt(name: string, offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** Something that could not be read, and why; the rest of the answer stands without it. */
+export interface ImageProblem {
+  readonly image: string;
+  readonly message: string;
+}
+
+/** The images of one checkpoint, decoded once each; what is missing or broken is noted instead of thrown. */
+export interface Images {
+  readonly set: ImageSet;
+  has(name: string): boolean;
+  /** Entries of an image; `undefined` when it is missing or broken. `optional` images are not noted as missing. */
+  entries(name: string, kind: string, need?: "optional"): Promise<readonly JsonObject[] | undefined>;
+  note(image: string, error: unknown): void;
+  readonly missing: ReadonlySet<string>;
+  readonly problems: readonly ImageProblem[];
+}
+
+/** Bytes of image text that are decoded into memory at once, at most; pages are never. */
+const imageBytes = 64 * 1024 * 1024;
+
+async function collect(set: ImageSet, name: string, only: string): Promise<readonly JsonObject[]> {
+  const entries: JsonObject[] = [];
+  for await (const { entry, offset } of readEntries(set.open(name), { name, only })) {
+    if (offset > imageBytes)
+      throw checkpointError("FW_CHECKPOINT_LIMIT", `${name}: more than ${imageBytes} bytes of entries`);
+    entries.push(entry);
+  }
+  return entries;
+}
+
+export function openImages(set: ImageSet): Images {
+  const names = new Set(set.list());
+  const missing = new Set<string>();
+  const problems: ImageProblem[] = [];
+  const known = new Map<string, Promise<readonly JsonObject[] | undefined>>();
+  const note = (image: string, error: unknown): void => {
+    const message = error instanceof Error ? error.message : String(error);
+    if (!problems.some((problem) => problem.image === image && problem.message === message))
+      problems.push({ image, message });
+  };
+  const load = async (name: string, kind: string): Promise<readonly JsonObject[] | undefined> => {
+    try {
+      return await collect(set, name, kind);
+    } catch (error) {
+      note(name, error);
+      return undefined;
+    }
+  };
+  return {
+    set,
+    missing,
+    problems,
+    note,
+    has: (name) => names.has(name),
+    entries: (name, kind, need) => {
+      if (!names.has(name)) {
+        if (need !== "optional") missing.add(name);
+        return Promise.resolve(undefined);
+      }
+      let entries = known.get(name);
+      if (entries === undefined) known.set(name, (entries = load(name, kind)));
+      return entries;
+    },
+  };
+}

@@ -1,0 +1,90 @@
+import { checkpointError } from "../../errors.ts";
+import type { Images } from "./image-set.ts";
+import { memoryParts, processMemory } from "./memory.ts";
+
+export interface MemoryMatch {
+  /** Address of the first byte, `0x…`. */
+  readonly address: string;
+  readonly length: number;
+}
+
+export interface SearchOptions {
+  /** Matches to stop after; 1000 unless told. */
+  readonly limit?: number;
+  /** The longest match of an expression that is found across the edges of pieces read, in bytes; 4096 unless told. */
+  readonly longest?: number;
+}
+
+type Find = (text: Buffer, from: number) => { readonly start: number; readonly end: number } | undefined;
+
+function finder(pattern: Uint8Array | RegExp, longest: number): { readonly find: Find; readonly overlap: number } {
+  if (pattern instanceof Uint8Array) {
+    if (pattern.length === 0) throw checkpointError("FW_CHECKPOINT_IMAGE", "search: the pattern is empty");
+    const find: Find = (text, from) => {
+      const start = text.indexOf(pattern, from);
+      return start === -1 ? undefined : { start, end: start + pattern.length };
+    };
+    return { find, overlap: pattern.length - 1 };
+  }
+  const expression = new RegExp(pattern.source, [...new Set(`${pattern.flags.replace("y", "")}g`)].join(""));
+  let decoded: { readonly of: Buffer; readonly text: string } | undefined;
+  const find: Find = (text, from) => {
+    // One character per byte, so that an index is an offset and no byte is lost.
+    if (decoded?.of !== text) decoded = { of: text, text: text.toString("latin1") };
+    for (expression.lastIndex = from; ; expression.lastIndex += 1) {
+      const match = expression.exec(decoded.text);
+      if (match === null) return undefined;
+      if (match[0].length > 0) return { start: match.index, end: match.index + match[0].length };
+    }
+  };
+  return { find, overlap: longest };
+}
+
+/**
+ * Where a process's memory holds a pattern: bytes, or an expression over bytes as Latin-1 characters. Finds across page and chunk edges, not across holes.
+ * Matches do not overlap. The expression is the caller's: one that backtracks without end does so here.
+ */
+export async function searchMemory(
+  images: Images,
+  pid: number,
+  pattern: Uint8Array | RegExp,
+  { limit = 1000, longest = 4096 }: SearchOptions = {},
+): Promise<readonly MemoryMatch[]> {
+  const memory = await processMemory(images, pid);
+  const matches: MemoryMatch[] = [];
+  if (memory === undefined) return matches;
+  const { find, overlap } = finder(pattern, longest);
+  let carried: Buffer = Buffer.alloc(0);
+  let base = 0n;
+  const scan = (last: boolean): void => {
+    // What begins in the overlap may go on in the next piece: it is left for then.
+    const settled = last ? carried.length : Math.max(0, carried.length - overlap);
+    let from = 0;
+    while (matches.length < limit) {
+      const match = find(carried, from);
+      if (match === undefined || match.start >= settled) break;
+      matches.push({ address: `0x${(base + BigInt(match.start)).toString(16)}`, length: match.end - match.start });
+      from = match.end;
+    }
+    const keep = Math.max(from, settled);
+    base += BigInt(keep);
+    carried = carried.subarray(keep);
+  };
+  for (const run of memory.index.runs) {
+    if (run.home !== "here") continue;
+    const end = run.address + BigInt(run.pages * memory.index.pageSize);
+    if (base + BigInt(carried.length) !== run.address) {
+      scan(true);
+      base = run.address;
+      carried = Buffer.alloc(0);
+    }
+    for await (const part of memoryParts(images, memory, run.address, end)) {
+      if (!("bytes" in part)) continue;
+      carried = Buffer.concat([carried, part.bytes]);
+      scan(false);
+      if (matches.length >= limit) return matches;
+    }
+  }
+  scan(true);
+  return matches;
+}
