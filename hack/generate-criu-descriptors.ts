@@ -37,7 +37,6 @@ try {
     target,
     `// Written by hack/generate-criu-descriptors.ts from CRIU ${version} (images/*.proto, plugins/amdgpu/*.proto). Do not edit.
 // CRIU's images/ are Copyright (c) 2020 The CRIU developers, MIT licence (images/LICENSE in CRIU's source).
-export const criuVersion = ${JSON.stringify(version)};
 /** A google.protobuf.FileDescriptorSet, base64. */
 export const criuDescriptors =
   "${lines.join('" +\n  "')}";

@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package tools pins the commands that `make node` builds.
+// Package tools pins the commands that a real node runs.
 package tools
 
 import (

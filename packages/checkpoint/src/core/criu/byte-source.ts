@@ -1,7 +1,7 @@
 import { checkpointError } from "../../errors.ts";
 
 /** What a parser asks of its bytes: the next `length` of them, or all that are left up to `limit`. */
-export interface Ask {
+interface Ask {
   readonly length: number;
   /** What the bytes are, for the error when there are too few. */
   readonly what: string;
@@ -50,7 +50,7 @@ export function* parseBuffer<T>(parser: Parser<T>, bytes: Uint8Array, name: stri
 }
 
 /** Chunks of a stream, given out by length; holds no more than one answer and one chunk. */
-export class ByteQueue {
+class ByteQueue {
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #name: string;
   #chunk: Uint8Array = empty;

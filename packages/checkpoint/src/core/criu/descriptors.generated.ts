@@ -1,6 +1,5 @@
 // Written by hack/generate-criu-descriptors.ts from CRIU 4.2.1 (images/*.proto, plugins/amdgpu/*.proto). Do not edit.
 // CRIU's images/ are Copyright (c) 2020 The CRIU developers, MIT licence (images/LICENSE in CRIU's source).
-export const criuVersion = "4.2.1";
 /** A google.protobuf.FileDescriptorSet, base64. */
 export const criuDescriptors =
   "CoECCg5hcHBhcm1vci5wcm90byIzCglhYV9wb2xpY3kSEgoEbmFtZRgBIAIoCVIEbmFtZRISCgRibG9iGAIgAigMUgRibG9iInkKDGFhX25hbWVzcGFjZRISCgRuYW1lGAEgAigJUgRu" +
