@@ -1,8 +1,17 @@
 export * from "./errors.ts";
+export * from "./core/archive/checkpoint-archive.ts";
+export * from "./core/archive/metadata.ts";
+export type { TarKind, TarMember } from "./core/archive/tar-header.ts";
+export { defaultArchiveLimits, type ArchiveLimits, type RandomAccess } from "./core/archive/tar-reader.ts";
 export * from "./core/criu/image.ts";
 export { defaultImageLimits, type ImageLimits } from "./core/criu/extra.ts";
 export { imageKinds, type ImageKind } from "./core/criu/kind-table.ts";
 export * from "./core/criu/pagemap.ts";
 export * from "./core/inspect/image-set.ts";
 export * from "./core/inspect/memory.ts";
+export * from "./core/inspect/memory-map.ts";
 export * from "./core/inspect/memory-search.ts";
+export { readOpenFiles, type OpenFile, type Socket } from "./core/inspect/open-files.ts";
+export * from "./core/inspect/processes.ts";
+export * from "./core/inspect/summary.ts";
+export * from "./node/archive-file.ts";

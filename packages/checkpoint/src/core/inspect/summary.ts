@@ -1,0 +1,72 @@
+import { listOf, numberOf, objectOf, textOf } from "./entry-fields.ts";
+import type { Images } from "./image-set.ts";
+
+/** A mount of the container's mount namespace. */
+export interface Mount {
+  readonly path: string;
+  readonly source: string;
+  readonly root: string;
+  /** The key under which whoever restores must give it: a bind mount from outside. */
+  readonly external?: string;
+}
+
+/** The mounts of all mount namespaces in the checkpoint, by path. */
+export async function readMounts(images: Images): Promise<readonly Mount[]> {
+  const mounts: Mount[] = [];
+  for (const name of images.set.list().filter((image) => /^mountpoints-\d+\.img$/.test(image)))
+    for (const entry of (await images.entries(name, "MNTS")) ?? []) {
+      const external = textOf(entry, "ext_key");
+      mounts.push({
+        path: textOf(entry, "mountpoint") ?? "",
+        source: textOf(entry, "source") ?? "",
+        root: textOf(entry, "root") ?? "/",
+        ...(external === undefined ? {} : { external }),
+      });
+    }
+  return mounts.toSorted((a, b) => (a.path < b.path ? -1 : Number(a.path > b.path)));
+}
+
+/** What CRIU measured while it dumped (`stats-dump`). */
+export interface DumpStatistics {
+  readonly freezingMicroseconds: number;
+  /** How long the tasks stood still. */
+  readonly frozenMicroseconds: number;
+  readonly memoryDumpMicroseconds: number;
+  readonly memoryWriteMicroseconds: number;
+  readonly pagesScanned: number;
+  readonly pagesWritten: number;
+  readonly pagesSkipped: number;
+  readonly pagesLazy: number;
+}
+
+export async function readStatistics(images: Images): Promise<DumpStatistics | undefined> {
+  const [entry] = (await images.entries("stats-dump", "STATS", "optional")) ?? [];
+  const dump = objectOf(entry, "dump");
+  if (dump === undefined) return undefined;
+  const value = (field: string): number => numberOf(dump, field) ?? 0;
+  return {
+    freezingMicroseconds: value("freezing_time"),
+    frozenMicroseconds: value("frozen_time"),
+    memoryDumpMicroseconds: value("memdump_time"),
+    memoryWriteMicroseconds: value("memwrite_time"),
+    pagesScanned: value("pages_scanned"),
+    pagesWritten: value("pages_written"),
+    pagesSkipped: value("pages_skipped_parent"),
+    pagesLazy: value("pages_lazy"),
+  };
+}
+
+/** Whether GPU memory is in the checkpoint, and what is needed to restore it. */
+export interface PluginUse {
+  /** CRIU plugins that took part (`cuda_plugin`, `amdgpu_plugin`): a restore without them fails. */
+  readonly plugins: readonly string[];
+  readonly amdgpuImages: readonly string[];
+}
+
+export async function readPlugins(images: Images): Promise<PluginUse> {
+  const [inventory] = (await images.entries("inventory.img", "INVENTORY")) ?? [];
+  return {
+    plugins: listOf(objectOf(inventory, "plugins_entry"), "plugins").filter((name) => typeof name === "string"),
+    amdgpuImages: images.set.list().filter((name) => name.startsWith("amdgpu-")),
+  };
+}
