@@ -1,4 +1,8 @@
 import type { Command, Options } from "./command.ts";
+import { checkpointFilesCommand } from "./commands/checkpoint-files.ts";
+import { checkpointInspectCommand } from "./commands/checkpoint-inspect.ts";
+import { checkpointMemCommand } from "./commands/checkpoint-mem.ts";
+import { checkpointPsCommand } from "./commands/checkpoint-ps.ts";
 import { managerCommand } from "./commands/manager.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { quotaCanICommand } from "./commands/quota-can-i.ts";
@@ -16,4 +20,8 @@ export const commands = [
   quotaTreeCommand,
   quotaExplainCommand,
   quotaCanICommand,
+  checkpointInspectCommand,
+  checkpointPsCommand,
+  checkpointFilesCommand,
+  checkpointMemCommand,
 ] as unknown as readonly Command<Options>[];

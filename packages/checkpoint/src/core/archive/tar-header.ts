@@ -98,7 +98,8 @@ function checksumHolds(block: Uint8Array, stated: number): boolean {
 /** Reads one header block; `undefined` for a block of zeros. Throws FW_CHECKPOINT_ARCHIVE. */
 export function parseHeader(block: Uint8Array, where: string): RawHeader | undefined {
   if (block.every((byte) => byte === 0)) return undefined;
-  if (!checksumHolds(block, number(block, 148, 8, where, "the checksum")))
+  const stated = /^ *([0-7]+)[ \0]*$/.exec(Buffer.from(block.subarray(148, 156)).toString("latin1"))?.[1];
+  if (stated === undefined || !checksumHolds(block, Number.parseInt(stated, 8)))
     throw broken(where, "the header's checksum is wrong: not a tar archive, or a broken one");
   // GNU keeps times where POSIX keeps the prefix; its magic ends in a blank.
   const posix = Buffer.from(block.subarray(257, 263)).toString("latin1") === "ustar\0";

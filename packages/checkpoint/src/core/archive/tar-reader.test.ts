@@ -97,7 +97,7 @@ describe("a tar archive", () => {
   it("says what is wrong, and where", async () => {
     await expect(
       indexed(Buffer.concat([tar(file("a", "data")).subarray(0, 1024), Buffer.alloc(512, 1)])),
-    ).rejects.toThrow("a.tar: at byte 1024: the checksum");
+    ).rejects.toThrow("a.tar: at byte 1024: the header's checksum is wrong");
     const lying = { name: "pages-1.img", kind: "file", size: 1e6, mode: 0o600 } as const;
     await expect(indexed(Buffer.concat([tarHeader(lying), Buffer.alloc(1024)]))).rejects.toThrow(
       'a.tar: "pages-1.img" says 1000000 bytes, 1024 are left',
