@@ -62,6 +62,10 @@ format: $(STAMP) ## Format the sources
 kubernetes: $(STAMP) ## Bring etcd, kube-apiserver, controller-manager, scheduler and kubectl (built once, then cached)
 	@$(NPM) run kubernetes
 
+.PHONY: node
+node: $(STAMP) kubernetes ## Bring a real node: kubelet, containerd, runc, CRIU, CNI plugins, images (built once, then cached)
+	@$(NPM) run node
+
 .PHONY: bundle
 bundle: $(STAMP) ## Bundle the program into dist/fleetwright.mjs
 	@$(NPM) run bundle

@@ -14,6 +14,7 @@ import {
 } from "@fleetwright/lab";
 import type { BinaryName } from "@fleetwright/lab";
 import { withLock } from "./build-lock.ts";
+import { goEnvironment, kubernetesLinkerFlags } from "./go-build.ts";
 import { goProblem, goProgram, installedGo, requiredGo } from "./go-toolchain.ts";
 
 const moduleDirectory = fileURLToPath(new URL("control-plane", import.meta.url));
@@ -27,27 +28,6 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => in
 
 /** A sentence for the user, without a stack. */
 class BuildProblem extends Error {}
-
-const goEnvironment: NodeJS.ProcessEnv = {
-  ...process.env,
-  // Never download another Go, never change the pinned versions.
-  GOTOOLCHAIN: "local",
-  GOFLAGS: "-mod=readonly",
-  GOWORK: "off",
-  CGO_ENABLED: "0",
-};
-
-/** Without these the server calls itself v0.0.0 and clients refuse it. */
-function linkerFlags(): string {
-  const [major, minor] = kubernetesVersion.slice(1).split(".");
-  const packages = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
-  const variables = packages.flatMap((path) => [
-    `-X ${path}.gitVersion=${kubernetesVersion}`,
-    `-X ${path}.gitMajor=${major}`,
-    `-X ${path}.gitMinor=${minor}`,
-  ]);
-  return ["-s", "-w", ...variables].join(" ");
-}
 
 interface Inventory {
   readonly missing: readonly BinaryName[];
@@ -76,7 +56,7 @@ async function build(name: BinaryName, directory: string, place: string): Promis
   const began = performance.now();
   const progress = setInterval(() => say(`building ${name}: ${seconds(performance.now() - began)} so far`), 30_000);
   try {
-    await runGo(["build", "-trimpath", "-ldflags", linkerFlags(), "-o", half, binarySources[name]], name);
+    await runGo(["build", "-trimpath", "-ldflags", kubernetesLinkerFlags(), "-o", half, binarySources[name]], name);
     const { stdout } = await promisify(execFile)(half, name === "kubectl" ? ["version", "--client"] : ["--version"]);
     if (!saysVersion(name, stdout))
       throw new BuildProblem(

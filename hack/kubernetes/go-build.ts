@@ -32,7 +32,7 @@ export const foreignClients = {
 } as const satisfies Readonly<Record<string, TestProgram>>;
 
 /** The suite asks the server for its version and compares. */
-function linkerFlags(): string {
+export function kubernetesLinkerFlags(): string {
   const [major, minor] = kubernetesVersion.slice(1).split(".");
   const packages = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
   const variables = packages.flatMap((path) => [
@@ -43,7 +43,8 @@ function linkerFlags(): string {
   return ["-s", "-w", ...variables].join(" ");
 }
 
-const environment: NodeJS.ProcessEnv = {
+/** Never another Go, never other versions. */
+export const goEnvironment: NodeJS.ProcessEnv = {
   ...process.env,
   GOTOOLCHAIN: "local",
   GOFLAGS: "-mod=readonly",
@@ -63,7 +64,7 @@ export async function findTestProgram({ name }: TestProgram): Promise<string | u
 /** Why the program cannot be built on this machine; `undefined`: it can. */
 export async function buildProblem({ module }: TestProgram): Promise<string | undefined> {
   const goMod = await readFile(join(moduleDirectory(module), "go.mod"), "utf8");
-  return goProblem(await installedGo(environment), requiredGo(goMod));
+  return goProblem(await installedGo(goEnvironment), requiredGo(goMod));
 }
 
 const moduleDirectory = (module: string): string => fileURLToPath(new URL(module, import.meta.url));
@@ -99,11 +100,11 @@ export async function bringTestProgram(program: TestProgram, say: (text: string)
 
 function runGo({ name, module, source, tests }: TestProgram, output: string): Promise<void> {
   const command = tests === true ? ["test", "-c"] : ["build"];
-  const args = [goProgram, ...command, "-trimpath", "-ldflags", linkerFlags(), "-o", output, source];
+  const args = [goProgram, ...command, "-trimpath", "-ldflags", kubernetesLinkerFlags(), "-o", output, source];
   return new Promise((resolve, reject) => {
     const child = spawn("nice", ["-n", "19", ...args], {
       cwd: moduleDirectory(module),
-      env: environment,
+      env: goEnvironment,
       stdio: ["ignore", "inherit", "inherit"],
     });
     child.once("error", reject);

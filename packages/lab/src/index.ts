@@ -7,6 +7,7 @@ export type { ControlPlaneFiles } from "./control-plane-files.ts";
 export { labErrorCodes } from "./errors.ts";
 export { cleanUpLeftovers } from "./workspace.ts";
 export type { CleanUpResult } from "./workspace.ts";
+export * from "./node-programs.ts";
 export * from "./fault-proxy.ts";
 export type * from "./fault-rules.ts";
 export type { Partition } from "./network-gate.ts";
