@@ -41,6 +41,10 @@ test-real: $(STAMP) kubernetes ## The same end-to-end files on the real server, 
 	@FLEETWRIGHT_LONG=1 $(NPM) run test -- unit packages/quota/src/simulation
 	@FLEETWRIGHT_LONG=1 $(NPM) run test -- simulation
 
+.PHONY: test-node
+test-node: $(STAMP) node ## On real nodes: kubelet, containerd, CRIU, in namespaces of their own (root on Linux)
+	@$(NPM) run test:node -- $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## Format, lint, types, import rules, unused code, generated files
 	@$(NPM) run format:check

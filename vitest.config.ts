@@ -12,7 +12,7 @@ const endToEnd = { testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 1, is
 /**
  * `unit`: no process, no network beyond loopback. `simulation`: whole clusters in virtual time, from seeds. `conformance`: the twin, held against recordings. `twin`: the end-to-end files on
  * the twin; what needs kube-controller-manager, kube-scheduler or kubectl is skipped where they are missing. `real`: the same
- * files on the control plane that `make kubernetes` brings, and live conformance.
+ * files on the control plane that `make kubernetes` brings, and live conformance. `node`: what needs real nodes; `make test-node` starts it where they can run.
  */
 export default defineConfig({
   test: {
@@ -30,6 +30,7 @@ export default defineConfig({
           ...endToEnd,
         },
       },
+      { test: { name: "node", include: ["test/node/**/*.test.ts"], ...endToEnd } },
       {
         test: {
           name: "real",

@@ -18,23 +18,30 @@ export interface ControlPlaneFiles {
   readonly admin: KeyPair;
   readonly controllerManager: KeyPair;
   readonly scheduler: KeyPair;
+  /** Who the API server is to kubelets: user `kube-apiserver-kubelet-client`, which has the rights that RBAC gives it. */
+  readonly kubeletClientCertificatePath: string;
+  readonly kubeletClientKeyPath: string;
 }
 
 /** The address range of Services; its first address is `kubernetes.default`. */
 export const serviceAddressRange = "10.96.0.0/16";
 
 /** Makes the certificates of a control plane in `directory`. They are valid for a week: a lab is not kept. */
-export async function writeControlPlaneFiles(directory: string, clock: Clock): Promise<ControlPlaneFiles> {
+export async function writeControlPlaneFiles(
+  directory: string,
+  clock: Clock,
+  address: string,
+): Promise<ControlPlaneFiles> {
   const folder = join(directory, "certificates");
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const notAfter = clock.now() + 7 * 24 * 3600_000;
   const authority = await createCertificateAuthority({ clock, commonName: "fleetwright-lab", notAfter });
-  const [serving, admin, controllerManager, scheduler] = await Promise.all([
+  const [serving, admin, controllerManager, scheduler, kubeletClient] = await Promise.all([
     authority.issue({
       usage: "server",
       commonName: "kube-apiserver",
       hosts: [
-        "127.0.0.1",
+        ...new Set(["127.0.0.1", address]),
         "::1",
         "localhost",
         "kubernetes",
@@ -47,6 +54,7 @@ export async function writeControlPlaneFiles(directory: string, clock: Clock): P
     authority.issue({ usage: "client", commonName: "admin", organizations: ["system:masters"] }),
     authority.issue({ usage: "client", commonName: "system:kube-controller-manager" }),
     authority.issue({ usage: "client", commonName: "system:kube-scheduler" }),
+    authority.issue({ usage: "client", commonName: "kube-apiserver-kubelet-client" }),
   ]);
   const serviceAccounts = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const put = async (name: string, text: string): Promise<string> => {
@@ -61,6 +69,8 @@ export async function writeControlPlaneFiles(directory: string, clock: Clock): P
     servingKeyPath,
     serviceAccountKeyPath,
     serviceAccountPublicKeyPath,
+    kubeletClientCertificatePath,
+    kubeletClientKeyPath,
   ] = await Promise.all([
     put("ca.crt", authority.certificate),
     put("ca.key", authority.key),
@@ -68,6 +78,8 @@ export async function writeControlPlaneFiles(directory: string, clock: Clock): P
     put("apiserver.key", serving.key),
     put("service-accounts.key", serviceAccounts.privateKey.export({ type: "sec1", format: "pem" }).toString()),
     put("service-accounts.pub", serviceAccounts.publicKey.export({ type: "spki", format: "pem" }).toString()),
+    put("kubelet-client.crt", kubeletClient.certificate),
+    put("kubelet-client.key", kubeletClient.key),
   ]);
   return {
     directory: folder,
@@ -81,5 +93,7 @@ export async function writeControlPlaneFiles(directory: string, clock: Clock): P
     admin,
     controllerManager,
     scheduler,
+    kubeletClientCertificatePath,
+    kubeletClientKeyPath,
   };
 }

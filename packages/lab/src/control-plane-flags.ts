@@ -50,12 +50,13 @@ export function apiServerFlags(
   files: ControlPlaneFiles,
   directory: string,
   ports: { readonly apiServer: number; readonly etcd: number },
+  address: string,
 ): Flags {
   return {
     "etcd-servers": `http://127.0.0.1:${ports.etcd}`,
-    "bind-address": "127.0.0.1",
+    "bind-address": address,
     "secure-port": ports.apiServer,
-    "advertise-address": "127.0.0.1",
+    "advertise-address": address,
     // Endpoints refuse loopback addresses: without this the server complains for ever.
     "endpoint-reconciler-type": "none",
     "cert-dir": join(directory, "apiserver"),
@@ -69,6 +70,11 @@ export function apiServerFlags(
     "authorization-mode": ["Node", "RBAC"],
     "enable-admission-plugins": ["NodeRestriction"],
     "allow-privileged": true,
+    "kubelet-client-certificate": files.kubeletClientCertificatePath,
+    "kubelet-client-key": files.kubeletClientKeyPath,
+    "kubelet-certificate-authority": files.caCertificatePath,
+    // There is no DNS that would know a node's name.
+    "kubelet-preferred-address-types": "InternalIP",
   };
 }
 

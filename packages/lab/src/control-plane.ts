@@ -55,6 +55,8 @@ export interface ControlPlaneOptions {
   readonly readyTimeoutMs?: number;
   /** @default findBinaries() */
   readonly binaries?: Binaries;
+  /** Where the API server listens; kubelets in namespaces of their own need one that is not loopback. @default "127.0.0.1" */
+  readonly address?: string;
   /** Where workspaces are made. @default one folder per user below the temporary folder */
   readonly root?: string;
   readonly clock?: Clock;
@@ -71,7 +73,7 @@ export interface User extends KeyPair {
 
 /** A real control plane that runs on loopback ports of its own. */
 export interface ControlPlane {
-  /** `https://127.0.0.1:<port>`; stays the same when the API server is restarted. */
+  /** `https://<address>:<port>`; stays the same when the API server is restarted. */
   readonly url: string;
   readonly port: number;
   /** Data, certificates, logs. Removed by {@link stop}. */
@@ -175,6 +177,9 @@ class RunningControlPlane implements ControlPlane {
     this.binaries = parts.binaries;
   }
 
+  get #address(): string {
+    return this.#options.address ?? "127.0.0.1";
+  }
   get directory(): string {
     return this.#workspace.directory;
   }
@@ -182,7 +187,7 @@ class RunningControlPlane implements ControlPlane {
     return this.#ports.apiServer;
   }
   get url(): string {
-    return `https://127.0.0.1:${this.port}`;
+    return `https://${this.#address}:${this.port}`;
   }
   get admin(): User {
     return started(this.#admin);
@@ -217,7 +222,7 @@ class RunningControlPlane implements ControlPlane {
     const began = this.#clock.now();
     await mkdir(join(this.directory, "logs"), { recursive: true });
     const [files] = await Promise.all([
-      writeControlPlaneFiles(this.directory, this.#clock),
+      writeControlPlaneFiles(this.directory, this.#clock, this.#address),
       this.#options.audit && writeFile(join(this.directory, "audit-policy.json"), auditPolicyText(this.#options.audit)),
     ]);
     this.#files = files;
@@ -321,7 +326,7 @@ class RunningControlPlane implements ControlPlane {
       return this.#launch("kube-apiserver", server.flags(files, { directory, port }), server);
     }
     const { audit, requestTimeoutSeconds, compactionIntervalSeconds, admissionPlugins } = this.#options;
-    const base = apiServerFlags(files, this.directory, this.#ports);
+    const base = apiServerFlags(files, this.directory, this.#ports, this.#address);
     return this.#launch("kube-apiserver", {
       ...base,
       ...(audit && {

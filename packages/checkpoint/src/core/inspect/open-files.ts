@@ -1,6 +1,8 @@
 import type { JsonObject } from "../criu/message-json.ts";
-import { listOf, numberOf, objectOf, textOf } from "./entry-fields.ts";
+import { numberOf, objectOf, textOf } from "./entry-fields.ts";
 import type { Images } from "./image-set.ts";
+import { inetSocket, netlinkSocket, packetSocket, unixSocket } from "./socket.ts";
+import type { Socket } from "./socket.ts";
 
 /** Something that a process has open. */
 export interface OpenFile {
@@ -15,21 +17,6 @@ export interface OpenFile {
   /** Of a pipe: both ends have the same. */
   readonly pipe?: number;
   readonly socket?: Socket;
-}
-
-export interface Socket {
-  /** `INET`, `INET6`, `UNIX`, `NETLINK`, `PACKET`. */
-  readonly family: string;
-  /** `STREAM`, `DGRAM`, … */
-  readonly type: string;
-  /** `LISTEN`, `ESTABLISHED`, …; a TCP connection that is established does not survive without `tcp-established`. */
-  readonly state?: string;
-  readonly protocol?: string;
-  readonly source?: string;
-  readonly destination?: string;
-  /** Bytes that waited to be read and to be sent. */
-  readonly receiveQueue?: number;
-  readonly sendQueue?: number;
 }
 
 /** Field of a file entry that holds what its type says (`images/fdinfo.proto`). */
@@ -59,51 +46,17 @@ const details: Readonly<Record<string, string>> = {
 const given = <T extends object>(values: { readonly [Key in keyof T]: T[Key] | undefined }): Partial<T> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
 
-function endpoint(entry: JsonObject, side: "src" | "dst"): string | undefined {
-  const [address] = listOf(entry, `${side}_addr`);
-  const port = numberOf(entry, `${side}_port`) ?? 0;
-  if (typeof address !== "string" || (side === "dst" && port === 0)) return undefined;
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-async function inet(images: Images, entry: JsonObject): Promise<Socket> {
-  const state = textOf(entry, "state");
-  const ino = numberOf(entry, "ino");
-  const [stream] =
-    state === "LISTEN" || ino === undefined
-      ? []
-      : ((await images.entries(`tcp-stream-${ino.toString(16)}.img`, "TCP_STREAM", "optional")) ?? []);
-  return {
-    family: textOf(entry, "family") ?? "INET",
-    type: textOf(entry, "type") ?? "",
-    ...given<Socket>({
-      family: undefined,
-      type: undefined,
-      state,
-      protocol: textOf(entry, "proto"),
-      source: endpoint(entry, "src"),
-      destination: endpoint(entry, "dst"),
-      receiveQueue: numberOf(stream, "inq_len"),
-      sendQueue: numberOf(stream, "outq_len"),
-    }),
-  };
-}
-
 async function described(images: Images, file: JsonObject): Promise<Omit<OpenFile, "fd">> {
   const type = textOf(file, "type") ?? "UNKNOWN";
   const detail = objectOf(file, details[type] ?? "") ?? {};
-  if (type === "INETSK") return { type, socket: await inet(images, detail) };
-  if (type === "UNIXSK") {
-    const name = textOf(detail, "name");
-    const path = name === undefined || name === "" ? {} : { source: name.replace(/\0$/, "") };
-    const state = textOf(detail, "state");
-    return {
-      type,
-      socket: { family: "UNIX", type: textOf(detail, "type") ?? "", ...(state ? { state } : {}), ...path },
-    };
+  if (type === "INETSK") {
+    const ino = numberOf(detail, "ino") ?? 0;
+    const [stream] = (await images.entries(`tcp-stream-${ino.toString(16)}.img`, "TCP_STREAM", "optional")) ?? [];
+    return { type, socket: inetSocket(detail, stream) };
   }
-  if (type === "NETLINKSK") return { type, socket: { family: "NETLINK", type: textOf(detail, "protocol") ?? "" } };
-  if (type === "PACKETSK") return { type, socket: { family: "PACKET", type: textOf(detail, "type") ?? "" } };
+  if (type === "UNIXSK") return { type, socket: unixSocket(detail) };
+  if (type === "NETLINKSK") return { type, socket: netlinkSocket(detail) };
+  if (type === "PACKETSK") return { type, socket: packetSocket(detail) };
   return {
     type,
     ...given<Omit<OpenFile, "fd" | "type">>({
