@@ -2,7 +2,8 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { sleep, systemClock } from "@fleetwright/kube";
 
-const main = fileURLToPath(new URL("../../packages/fleetwright/src/main.ts", import.meta.url));
+/** The sources of the program. */
+export const programPath = fileURLToPath(new URL("../../packages/fleetwright/src/main.ts", import.meta.url));
 
 /** How a program ended, and what it said. */
 export interface Ended {
@@ -35,7 +36,7 @@ export interface ProcessOptions {
 
 /** Runs `fleetwright …` from the sources, with this Node, in a process group of its own. */
 export function startProgram(args: readonly string[], options: ProcessOptions = {}): RunningProgram {
-  return startProcess(process.execPath, [main, ...args], options);
+  return startProcess(process.execPath, [programPath, ...args], options);
 }
 
 /** Runs `fleetwright …` to its end. */

@@ -1,13 +1,26 @@
 import { execFile } from "node:child_process";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openArchiveFile, openImages, readOpenFiles, readProcesses } from "@fleetwright/checkpoint";
+import {
+  hostFacts,
+  imageOf,
+  openArchiveFile,
+  openImages,
+  openStore,
+  readOpenFiles,
+  readProcesses,
+} from "@fleetwright/checkpoint";
 import { startNodeCluster } from "@fleetwright/lab";
 import type { NodeCluster } from "@fleetwright/lab";
+import { eventually } from "../e2e/eventually.ts";
+import { programPath } from "../e2e/program.ts";
 
 let cluster: NodeCluster;
+/** Of the server, on the first node. */
+let archivePath = "";
 const kubectl = async (...args: readonly string[]): Promise<string> =>
   (
     await promisify(execFile)(cluster.controlPlane.binaries.kubectl, [
@@ -22,8 +35,8 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
-const answer = async (): Promise<string> => {
-  const address = await kubectl("get", "pod", "server", "-o", "jsonpath={.status.podIP}");
+const answer = async (pod = "server"): Promise<string> => {
+  const address = await kubectl("get", "pod", pod, "-o", "jsonpath={.status.podIP}");
   return kubectl("exec", "shell", "--", "wget", "-q", "-O", "-", `http://${address}:8080`);
 };
 
@@ -85,7 +98,8 @@ it("takes a checkpoint for who may only do that, and refuses who may not", async
     ) as string,
   });
   const [file = ""] = (JSON.parse(text) as { readonly items: readonly string[] }).items;
-  await using archive = await openArchiveFile(join(node?.checkpointDirectory ?? "", basename(file)));
+  archivePath = join(node?.checkpointDirectory ?? "", basename(file));
+  await using archive = await openArchiveFile(archivePath);
   expect(archive.metadata).toMatchObject({
     engine: "containerd",
     pod: "server",
@@ -101,4 +115,46 @@ it("takes a checkpoint for who may only do that, and refuses who may not", async
   expect(archive.sizes.pages).toBeGreaterThan(16 * 2 ** 20);
   // The source goes on.
   expect(Number(await answer())).toBeGreaterThanOrEqual(before);
+});
+
+it("goes on from the checkpoint on another node, under another name, from an image that the agent there serves", async () => {
+  const [, node] = cluster.nodes;
+  if (node === undefined) throw new Error("no second node");
+  const before = Number(await answer());
+  await mkdir(node.checkpointDirectory, { recursive: true });
+  await copyFile(archivePath, join(node.checkpointDirectory, basename(archivePath)));
+  await kubectl("delete", "pod", "server", "--grace-period=1");
+
+  const agent = await node.start("agent", process.execPath, programPath, "agent", "--image-port", "5780");
+  await eventually(
+    "the agent is ready",
+    () => readFile(agent.logPath, "utf8"),
+    (log) => log.includes("ready: 1 checkpoints"),
+  );
+  const store = await openStore(node.checkpointDirectory, { host: hostFacts() });
+  const [checkpoint] = (await store.list()).checkpoints;
+  if (checkpoint === undefined) throw new Error("no checkpoint in the store");
+  const image = `localhost:5780/checkpoint@${imageOf(checkpoint).manifest.digest}`;
+  const spec = { nodeName: node.name, terminationGracePeriodSeconds: 1, containers: [{ name: "server", image }] };
+  const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "restored" }, spec };
+  const manifest = join(node.logDirectory, "restored.json");
+  await writeFile(manifest, JSON.stringify(pod));
+  await kubectl("apply", "-f", manifest);
+  await kubectl("wait", "--for=condition=Ready", "pod/restored", "--timeout=60s");
+
+  const after = Number(await answer("restored"));
+  expect(after).toBeGreaterThan(0);
+  // It goes on from where it stood, not from where the other one had got to meanwhile, and not from nothing.
+  expect(after).toBeLessThan(before + 30);
+  const log = await node.run(
+    "sh",
+    "-c",
+    "cat /run/containerd/io.containerd.runtime.v2.task/k8s.io/*/rootfs/counter.log",
+  );
+  const lines = log.trim().split("\n").map(Number);
+  expect(lines).toEqual(Array.from({ length: lines.length }, (_, index) => index + 1));
+  expect(await kubectl("get", "pod", "restored", "-o", "jsonpath={.status.containerStatuses[0].restartCount}")).toBe(
+    "0",
+  );
+  expect(await readFile(join(node.logDirectory, "containerd.log"), "utf8")).toContain("Restored container");
 });

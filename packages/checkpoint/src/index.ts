@@ -16,3 +16,8 @@ export { readOpenFiles, type OpenFile } from "./core/inspect/open-files.ts";
 export * from "./core/inspect/processes.ts";
 export * from "./core/inspect/summary.ts";
 export * from "./node/archive-file.ts";
+export { enginesOf, type HostFacts } from "./core/image/annotations.ts";
+export * from "./core/image/engine-image.ts";
+export { hostFacts } from "./node/host-facts.ts";
+export * from "./node/image-server.ts";
+export * from "./node/store.ts";

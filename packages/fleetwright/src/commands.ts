@@ -1,4 +1,5 @@
 import type { Command, Options } from "./command.ts";
+import { agentCommand } from "./commands/agent.ts";
 import { checkpointFilesCommand } from "./commands/checkpoint-files.ts";
 import { checkpointInspectCommand } from "./commands/checkpoint-inspect.ts";
 import { checkpointMemCommand } from "./commands/checkpoint-mem.ts";
@@ -20,6 +21,7 @@ export const commands = [
   quotaTreeCommand,
   quotaExplainCommand,
   quotaCanICommand,
+  agentCommand,
   checkpointInspectCommand,
   checkpointPsCommand,
   checkpointFilesCommand,

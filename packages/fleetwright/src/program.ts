@@ -99,4 +99,5 @@ function isTrouble(error: FleetwrightError): boolean {
 
 const nounDescriptions: Readonly<Record<string, string>> = {
   quota: "Nested business-group quotas: who has what, and what fits",
+  checkpoint: "Checkpoints of containers: what is in an archive",
 };

@@ -2,7 +2,7 @@ export * from "./binaries.ts";
 export * from "./control-plane.ts";
 export { auditWrites } from "./control-plane-flags.ts";
 export type { AuditRule } from "./control-plane-flags.ts";
-export type { Flags } from "./component.ts";
+export type { Component, Flags } from "./component.ts";
 export type { ControlPlaneFiles } from "./control-plane-files.ts";
 export { labErrorCodes } from "./errors.ts";
 export { cleanUpLeftovers } from "./workspace.ts";

@@ -37,6 +37,8 @@ export interface RealNode {
   readonly logDirectory: string;
   /** Runs a program in the node's network and mounts; returns what it wrote. */
   run(program: string, ...args: readonly string[]): Promise<string>;
+  /** Starts a program that goes on running there, until it or the node is stopped. */
+  start(name: string, program: string, ...args: readonly string[]): Promise<Component>;
   /** `ctr -n k8s.io …` */
   ctr(...args: readonly string[]): Promise<string>;
   stopKubelet(how?: "gracefully" | "kill"): Promise<void>;
@@ -234,17 +236,20 @@ export async function startRealNode(parts: RealNodeParts): Promise<RealNode> {
   const path = [programs.directory, dirname(programs.criu), process.env["PATH"] ?? ""].join(":");
   const run = (program: string, ...args: readonly string[]): Promise<string> =>
     inNamespace("nsenter", [...enter, program, ...args]);
-  const launch = (program: "containerd" | "kubelet", args: readonly string[]): Promise<Component> =>
+  const launch = (what: string, program: string, args: readonly string[]): Promise<Component> =>
     startComponent({
-      name: `${name}-${program}`,
+      name: `${name}-${what}`,
       path: "nsenter",
-      arguments: [...enter, "env", `PATH=${path}`, programs.programs[program], ...args],
+      arguments: [...enter, "env", `PATH=${path}`, program, ...args],
       flags: {},
       workspace,
-      logPath: join(directory, `${program}.log`),
+      logPath: join(directory, `${what}.log`),
       clock,
     });
-  const containerd = await launch("containerd", ["--config", join(directory, "containerd.toml")]);
+  const containerd = await launch("containerd", programs.programs.containerd, [
+    "--config",
+    join(directory, "containerd.toml"),
+  ]);
   const ctr = (...args: readonly string[]): Promise<string> =>
     run(programs.programs.ctr, "--namespace", "k8s.io", ...args);
   const until = async (component: Component, ready: () => Promise<unknown>): Promise<void> => {
@@ -263,6 +268,7 @@ export async function startRealNode(parts: RealNodeParts): Promise<RealNode> {
   await until(containerd, () => ctr("version"));
   for (const image of Object.values(programs.images)) await ctr("images", "import", image);
   let kubelet: Component | undefined;
+  const others: Component[] = [];
   const node: RealNode = {
     name,
     address: nodeAddress(number),
@@ -270,11 +276,17 @@ export async function startRealNode(parts: RealNodeParts): Promise<RealNode> {
     checkpointDirectory: join(directory, "kubelet", "checkpoints"),
     logDirectory: directory,
     run,
+    async start(what, program, ...args) {
+      const component = await launch(what, program, args);
+      others.push(component);
+      return component;
+    },
     ctr,
     async startKubelet() {
       if (kubelet?.endedBy() === undefined && kubelet !== undefined) return;
       kubelet = await launch(
         "kubelet",
+        programs.programs.kubelet,
         argumentsOf({
           config: join(directory, "kubelet.json"),
           kubeconfig: join(directory, "kubelet.kubeconfig"),
@@ -290,6 +302,7 @@ export async function startRealNode(parts: RealNodeParts): Promise<RealNode> {
       kubelet = undefined;
     },
     async stop() {
+      await Promise.all(others.map((component) => component.stop(5000)));
       await node.stopKubelet();
       // Shims outlive containerd: their containers are ended first, through it.
       const tasks = await ctr("tasks", "list", "--quiet").catch(() => "");
