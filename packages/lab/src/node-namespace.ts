@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAlive } from "./process-identity.ts";
@@ -17,8 +17,25 @@ export const nodeCgroup = (): string | undefined => process.env[laneVariable];
 export function nodeProblem(): string | undefined {
   if (process.platform !== "linux") return "real nodes need Linux";
   if (process.getuid?.() !== 0) return "real nodes need root";
+  // Root of a container may be no root at all.
+  const [program = "", ...args] = isolated("true", []);
+  const { status, error, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  if (status !== 0) return `namespaces cannot be made here (${error?.message ?? stderr.trim()})`;
+  try {
+    const probe = `${cgroupPrefix}probe-${process.pid}`;
+    makeCgroups(probe);
+    for (const hierarchy of hierarchies()) removeCgroup(join(hierarchy, probe));
+  } catch (failure) {
+    return `control groups cannot be made here (${failure instanceof Error ? failure.message : String(failure)})`;
+  }
   return undefined;
 }
+
+/** The command line that runs a program in namespaces of its own, which end with whoever started it. */
+const isolated = (program: string, args: readonly string[]): readonly string[] =>
+  "setpriv --pdeathsig KILL -- unshare --net --mount --pid --fork --kill-child --mount-proc --"
+    .split(" ")
+    .concat(program, args);
 
 const subfolders = (path: string): readonly string[] => {
   try {
@@ -82,8 +99,8 @@ export async function runInNodeNamespace(program: string, args: readonly string[
   const cgroup = `${cgroupPrefix}${workspace.directory.slice(workspace.directory.lastIndexOf("/") + 1)}`;
   makeCgroups(cgroup);
   try {
-    const isolated = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", program, ...args];
-    const child = spawn("setpriv", ["--pdeathsig", "KILL", "--", "unshare", ...isolated], {
+    const [launcher = "", ...rest] = isolated(program, args);
+    const child = spawn(launcher, rest, {
       stdio: "inherit",
       env: { ...process.env, TMPDIR: workspace.directory, [laneVariable]: cgroup },
     });
