@@ -4,4 +4,7 @@ export * from "./schema.ts";
 export * from "./condition.ts";
 export * from "./custom-resource.ts";
 export * from "./biz-group-resource-quota.ts";
+export * from "./checkpoint.ts";
+export * from "./checkpoint-restore.ts";
+export * from "./checkpoint-schedule.ts";
 export * from "./resources.ts";

@@ -17,3 +17,15 @@ export const requireGroupLabel = "fleetwright.dev/require-biz-group";
 
 /** The API group of every resource of ours. */
 export const apiGroup = "fleetwright.dev";
+
+/** On a pod: a new value takes a checkpoint, where a CheckpointSchedule selects the pod. */
+export const checkpointAnnotation = "fleetwright.dev/checkpoint";
+
+/** On a Checkpoint or a CheckpointRestore: the CheckpointSchedule that made it. */
+export const checkpointScheduleLabel = "fleetwright.dev/checkpoint-schedule";
+
+/** On a Checkpoint: what asked for it (`schedule`, `annotation`, `drain`, `preemption`, `threshold`, `manual`, `pause`, `forensics`). */
+export const checkpointTriggerLabel = "fleetwright.dev/checkpoint-trigger";
+
+/** On a pod: the CheckpointRestore that it came from. */
+export const restoredByAnnotation = "fleetwright.dev/restored-by";
