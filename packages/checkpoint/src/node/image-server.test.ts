@@ -4,36 +4,15 @@ import { join } from "node:path";
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { silentLogger } from "@fleetwright/kube";
-import { tarEnd, tarHeader, tarPadding } from "../core/archive/tar-writer.ts";
-import { encodeImage } from "../core/criu/image.ts";
 import { enginesOf } from "../core/image/annotations.ts";
 import { startImageServer } from "./image-server.ts";
 import type { ImageServer } from "./image-server.ts";
+import { smallArchive } from "./testdata/small-archive.ts";
 import { imageOf, openStore } from "./store.ts";
 import type { CheckpointStore } from "./store.ts";
 
 const host = { architecture: "amd64", kernel: "6.12.0" };
-const pstree = encodeImage({ magic: "PSTREE", entries: [{ pid: 1, ppid: 0, pgid: 1, sid: 1, threads: [1] }] });
-
-function archive(container: string): Buffer {
-  const annotations = { "io.kubernetes.cri.container-name": container, "io.kubernetes.cri.sandbox-name": "web" };
-  const members = {
-    "config.dump": JSON.stringify({
-      rootfsImageName: "app:1",
-      runtime: "runc",
-      checkpointedTime: "2026-11-21T00:04:56Z",
-    }),
-    "spec.dump": JSON.stringify({ annotations }),
-    "checkpoint/pstree.img": pstree,
-  };
-  return Buffer.concat([
-    ...Object.entries(members).flatMap(([name, content]) => {
-      const data = Buffer.from(content);
-      return [tarHeader({ name, kind: "file", size: data.length, mode: 0o600 }), data, tarPadding(data.length)];
-    }),
-    tarEnd,
-  ]);
-}
+const archive = (container: string): Buffer => smallArchive({ container, pod: "web" });
 
 const sha256 = (bytes: Uint8Array): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 

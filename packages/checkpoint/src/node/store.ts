@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { systemClock, type Clock } from "@fleetwright/kube";
 import { compressionOf, decompressed } from "../core/archive/compression.ts";
 import type { Compression } from "../core/archive/compression.ts";
 import type { CheckpointMetadata } from "../core/archive/metadata.ts";
@@ -9,6 +10,9 @@ import type { ArchiveSizes } from "../core/archive/checkpoint-archive.ts";
 import type { HostFacts } from "../core/image/annotations.ts";
 import { engineImage } from "../core/image/engine-image.ts";
 import type { ArchiveLayer, EngineImage } from "../core/image/engine-image.ts";
+import { openImages } from "../core/inspect/image-set.ts";
+import { readPlugins, readStatistics } from "../core/inspect/summary.ts";
+import type { DumpStatistics } from "../core/inspect/summary.ts";
 import { checkpointError } from "../errors.ts";
 import { openArchiveFile } from "./archive-file.ts";
 
@@ -23,6 +27,9 @@ export interface StoredCheckpoint {
   readonly modifiedMs: number;
   /** Of the host where it was described first: the one that it was taken on, unless it was pulled. */
   readonly host: HostFacts;
+  readonly statistics?: DumpStatistics;
+  /** CRIU plugins that took part. */
+  readonly plugins: readonly string[];
 }
 
 /** A file that is no whole checkpoint (yet): one that is being written is described when it is whole. */
@@ -31,9 +38,20 @@ export interface UnreadableFile {
   readonly problem: string;
 }
 
+/** Written before an archive's bytes go, and kept as the memory of it. */
+export interface Tombstone {
+  readonly file: string;
+  readonly digest: string;
+  readonly modifiedMs: number;
+  readonly deletedMs: number;
+  /** Who asked for it, and why. */
+  readonly reason: string;
+}
+
 export interface StoreListing {
   readonly checkpoints: readonly StoredCheckpoint[];
   readonly unreadable: readonly UnreadableFile[];
+  readonly tombstones: readonly Tombstone[];
 }
 
 /** A folder of archives as the kubelet leaves them, and what was found out about each. */
@@ -45,8 +63,26 @@ export interface CheckpointStore {
   image(manifestDigest: string): Promise<{ readonly image: EngineImage; readonly path: string } | undefined>;
   /** The image that has a blob of that digest. */
   blob(digest: string): Promise<{ readonly image: EngineImage; readonly path: string } | undefined>;
+  /** The checkpoint with this archive, and the archive's path. */
+  find(digest: string): Promise<{ readonly checkpoint: StoredCheckpoint; readonly path: string } | undefined>;
   /** Hashes an archive anew. Throws FW_CHECKPOINT_DIGEST when its bytes are not those of this digest. */
   verify(file: string, digest: string): Promise<void>;
+  /**
+   * Takes in an archive from elsewhere; nothing stays of one that is not whole. One that is there already is not read again.
+   * Throws FW_CHECKPOINT_DISK when it would not fit, FW_CHECKPOINT_DIGEST when the bytes are others.
+   */
+  receive(archive: ReceivedArchive, bytes: AsyncIterable<Uint8Array>): Promise<StoredCheckpoint>;
+  /** Deletes an archive; says whether there was one. What a crash left half-deleted goes with the next look at the store. */
+  remove(digest: string, reason: string): Promise<boolean>;
+  /** Free and total bytes of the disk that it is on. */
+  disk(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
+}
+
+export interface ReceivedArchive {
+  readonly digest: string;
+  readonly size: number;
+  /** Of the host that it was taken on. */
+  readonly host: HostFacts;
 }
 
 /** The engine image of a stored archive. */
@@ -81,30 +117,88 @@ async function layerOf(path: string, name: string): Promise<ArchiveLayer> {
   return { compression, digest, diffId: compression === "none" ? digest : `sha256:${plain.digest("hex")}`, size };
 }
 
+/** A disk is never filled above this: a node without room evicts its pods. */
+const reservedShare = 0.05;
+/** Tombstones are remembered for 90 days. */
+const tombstoneMs = 90 * 24 * 3_600_000;
+
+export interface StoreOptions {
+  readonly host: HostFacts;
+  readonly clock?: Pick<Clock, "now">;
+}
+
 /** Opens the store in a folder, which is made if it is not there. */
-export async function openStore(directory: string, { host }: { readonly host: HostFacts }): Promise<CheckpointStore> {
+export async function openStore(
+  directory: string,
+  { host, clock = systemClock }: StoreOptions,
+): Promise<CheckpointStore> {
   const records = join(directory, recordFolder);
   await mkdir(records, { recursive: true, mode: 0o700 });
+  // What a crash left half-written, but not what another process writes now.
+  for (const name of await readdir(records)) {
+    if (!/\.half$|^fleetwright-archive-/.test(name)) continue;
+    const left = await stat(join(records, name)).catch(absent);
+    if (left && clock.now() - left.mtimeMs > 3_600_000) await rm(join(records, name), { recursive: true, force: true });
+  }
 
-  const describe = async (file: string): Promise<StoredCheckpoint> => {
+  const describe = async (file: string, takenOn: HostFacts): Promise<StoredCheckpoint> => {
     const path = join(directory, file);
     const before = await stat(path);
     const record = join(records, `${file}.json`);
-    const known = await readRecord(record);
+    const known = await readJson<StoredCheckpoint>(record);
     if (known?.modifiedMs === before.mtimeMs && known.layer.size === before.size) return known;
     await using archive = await openArchiveFile(path, { workDirectory: records });
+    const images = openImages(archive.images);
+    const [statistics, { plugins }] = [await readStatistics(images), await readPlugins(images)];
     const layer = await layerOf(path, file);
     const after = await stat(path);
     if (after.mtimeMs !== before.mtimeMs || after.size !== before.size)
       throw checkpointError("FW_CHECKPOINT_ARCHIVE", `${file}: is still being written`);
     const { metadata, sizes } = archive;
-    const described: StoredCheckpoint = { file, layer, metadata, sizes, modifiedMs: before.mtimeMs, host };
-    await writeFile(`${record}.half`, JSON.stringify(described), { mode: 0o600 });
-    await rename(`${record}.half`, record);
+    const described: StoredCheckpoint = {
+      file,
+      layer,
+      metadata,
+      sizes,
+      modifiedMs: before.mtimeMs,
+      host: takenOn,
+      plugins,
+      ...(statistics && { statistics }),
+    };
+    await writeJson(record, described);
     return described;
+  };
+  // Two looks at once would hash the same new archive twice.
+  const underway = new Map<string, Promise<StoredCheckpoint>>();
+  const described = (file: string, takenOn = host): Promise<StoredCheckpoint> => {
+    const running = underway.get(file) ?? describe(file, takenOn).finally(() => underway.delete(file));
+    underway.set(file, running);
+    return running;
+  };
+
+  /** Ends what was begun: the archive of a tombstone goes, unless it is another file of that name. */
+  const bury = async (tombstone: Tombstone): Promise<void> => {
+    const path = join(directory, tombstone.file);
+    const found = await stat(path).catch(absent);
+    if (found?.mtimeMs === tombstone.modifiedMs) await unlink(path).catch(absent);
+    await rm(join(records, `${tombstone.file}.json`), { force: true });
+  };
+
+  const readTombstones = async (): Promise<readonly Tombstone[]> => {
+    const tombstones: Tombstone[] = [];
+    for (const name of await readdir(records)) {
+      if (!name.endsWith(".deleted")) continue;
+      const tombstone = await readJson<Tombstone>(join(records, name));
+      if (tombstone === undefined) continue;
+      if (clock.now() - tombstone.deletedMs > tombstoneMs) await rm(join(records, name), { force: true });
+      else tombstones.push(tombstone);
+    }
+    return tombstones;
   };
 
   const list = async (): Promise<StoreListing> => {
+    const tombstones = await readTombstones();
+    for (const tombstone of tombstones) await bury(tombstone);
     const checkpoints: StoredCheckpoint[] = [];
     const unreadable: UnreadableFile[] = [];
     const entries = await readdir(directory, { withFileTypes: true });
@@ -112,7 +206,7 @@ export async function openStore(directory: string, { host }: { readonly host: Ho
     for (const entry of entries) {
       if (!entry.isFile()) continue;
       try {
-        checkpoints.push(await describe(entry.name));
+        checkpoints.push(await described(entry.name));
       } catch (error) {
         // Gone meanwhile is nothing to tell.
         if ((error as NodeJS.ErrnoException).code !== "ENOENT")
@@ -120,12 +214,12 @@ export async function openStore(directory: string, { host }: { readonly host: Ho
       }
     }
     for (const record of await readdir(records))
-      if (!names.has(record.replace(/\.json(\.half)?$/, "")))
-        await rm(join(records, record), { recursive: true, force: true });
-    return { checkpoints, unreadable };
+      if (record.endsWith(".json") && !names.has(record.slice(0, -".json".length)))
+        await rm(join(records, record), { force: true });
+    return { checkpoints, unreadable, tombstones };
   };
 
-  const find = async (
+  const findImage = async (
     matches: (image: EngineImage) => boolean,
   ): Promise<{ readonly image: EngineImage; readonly path: string } | undefined> => {
     const { checkpoints } = await list();
@@ -135,12 +229,69 @@ export async function openStore(directory: string, { host }: { readonly host: Ho
     }
     return undefined;
   };
+  const find: CheckpointStore["find"] = async (digest) => {
+    const { checkpoints } = await list();
+    const checkpoint = checkpoints.find(({ layer }) => layer.digest === digest);
+    return checkpoint && { checkpoint, path: join(directory, checkpoint.file) };
+  };
+  const disk: CheckpointStore["disk"] = async () => {
+    const { bavail, blocks, bsize } = await statfs(directory);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  };
+  /** Archives that are arriving, by digest. */
+  const arriving = new Map<string, Promise<StoredCheckpoint>>();
+  const receive = async (archive: ReceivedArchive, bytes: AsyncIterable<Uint8Array>): Promise<StoredCheckpoint> => {
+    const { digest, size } = archive;
+    const { freeBytes, totalBytes } = await disk();
+    if (freeBytes - size < totalBytes * reservedShare)
+      throw checkpointError(
+        "FW_CHECKPOINT_DISK",
+        `${digest}: ${size} bytes do not fit: ${freeBytes} of ${totalBytes} are free in ${directory}, of which a twentieth stays so; prune checkpoints, or move the store to a larger disk`,
+      );
+    const file = `received-${digest.replace("sha256:", "")}.tar`;
+    const half = join(records, `${file}.half`);
+    const hash = createHash("sha256");
+    let received = 0;
+    const handle = await open(half, "w", 0o600);
+    try {
+      for await (const chunk of bytes) {
+        received += chunk.length;
+        if (received > size) break;
+        hash.update(chunk);
+        await handle.writeFile(chunk);
+      }
+      const found = `sha256:${hash.digest("hex")}`;
+      if (received !== size || found !== digest)
+        throw checkpointError(
+          "FW_CHECKPOINT_DIGEST",
+          received === size
+            ? `${digest}: what came is ${found}`
+            : `${digest}: ${received > size ? "more than" : `only ${received} of`} ${size} bytes came`,
+        );
+      await handle.sync();
+      await handle.close();
+      await rm(join(records, `${file}.deleted`), { force: true });
+      await rename(half, join(directory, file));
+    } catch (error) {
+      await handle.close().catch(() => undefined);
+      await rm(half, { force: true });
+      throw error;
+    }
+    try {
+      return await described(file, archive.host);
+    } catch (error) {
+      await rm(join(directory, file), { force: true });
+      throw error;
+    }
+  };
 
   return {
     directory,
     list,
-    image: (digest) => find(({ manifest }) => manifest.digest === digest),
-    blob: (digest) => find(({ config, layer }) => config.digest === digest || layer.digest === digest),
+    find,
+    disk,
+    image: (digest) => findImage(({ manifest }) => manifest.digest === digest),
+    blob: (digest) => findImage(({ config, layer }) => config.digest === digest || layer.digest === digest),
     async verify(file, digest) {
       const found = await layerOf(join(directory, file), file);
       if (found.digest !== digest)
@@ -149,12 +300,43 @@ export async function openStore(directory: string, { host }: { readonly host: Ho
           `${file}: is ${found.digest}, not ${digest}: its bytes have changed`,
         );
     },
+    async receive(archive, bytes) {
+      if (!/^sha256:[0-9a-f]{64}$/.test(archive.digest))
+        throw checkpointError("FW_CHECKPOINT_DIGEST", `${JSON.stringify(archive.digest)} is not a digest: sha256:…`);
+      const known = (await find(archive.digest))?.checkpoint;
+      if (known) return known;
+      const running = arriving.get(archive.digest);
+      if (running) return running;
+      const arrival = receive(archive, bytes).finally(() => arriving.delete(archive.digest));
+      arriving.set(archive.digest, arrival);
+      return arrival;
+    },
+    async remove(digest, reason) {
+      const found = await find(digest);
+      if (found === undefined) return false;
+      const { file, modifiedMs } = found.checkpoint;
+      const tombstone: Tombstone = { file, digest, modifiedMs, deletedMs: clock.now(), reason };
+      await writeJson(join(records, `${file}.deleted`), tombstone);
+      await bury(tombstone);
+      return true;
+    },
   };
 }
 
-async function readRecord(path: string): Promise<StoredCheckpoint | undefined> {
+/** Of something that is gone already. */
+function absent(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+  throw error;
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFile(`${path}.half`, JSON.stringify(value), { mode: 0o600, flush: true });
+  await rename(`${path}.half`, path);
+}
+
+async function readJson<T>(path: string): Promise<T | undefined> {
   try {
-    return JSON.parse(await readFile(path, "utf8")) as StoredCheckpoint;
+    return JSON.parse(await readFile(path, "utf8")) as T;
   } catch (error) {
     // A record that was not written whole is made anew.
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;

@@ -1,4 +1,15 @@
-import { hostFacts, openStore, startImageServer } from "@fleetwright/checkpoint";
+import { appendFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import {
+  openStore,
+  readNodeFacts,
+  startAgentService,
+  startImageServer,
+  type AgentService,
+  type AuditEntry,
+} from "@fleetwright/checkpoint";
+import { createCertificateFiles, type KeyPair } from "@fleetwright/kube";
+import { parseAddress } from "../address.ts";
 import { defineCommand, integer, text } from "../command.ts";
 
 /** `fleetwright agent`: see docs/checkpoints.md. */
@@ -6,23 +17,70 @@ export const agentCommand = defineCommand({
   name: "agent",
   summary: "Look after the checkpoints of the node that this runs on",
   details:
-    "Describes the archives that the kubelet leaves, and serves them as images to the node's own engine, on loopback. It never calls the API server.",
+    "Describes the archives that the kubelet leaves, serves them as images to the node's own engine on loopback, and serves the manager by mutual TLS. It never calls the API server.",
   options: {
     store: text("--checkpoints <folder>", "where the kubelet puts checkpoints", "/var/lib/kubelet/checkpoints"),
     imagePort: integer("--image-port <port>", "port of the images on 127.0.0.1; 0 takes a free one", 5780, 0, 65_535),
+    address: text("--address <address>", "where the manager is served; port 0 takes a free one", "0.0.0.0:5781"),
+    certDir: text(
+      "--cert-dir <folder>",
+      "folder with tls.crt and tls.key for the node's name, and ca.crt, which clients' certificates are of; read again when they change (default: the manager is not served)",
+    ),
+    auditLog: text("--audit-log <file>", "file that every call is appended to as a line of JSON (default: the log)"),
     logLevel: { ...text("--log-level <level>", "what is logged", "info"), choices: ["debug", "info", "warn", "error"] },
   },
   async run(context, options) {
     const logger = context.createLogger(options.logLevel);
-    const store = await openStore(options.store, { host: hostFacts() });
-    const server = await startImageServer({ store, port: options.imagePort, logger });
+    const { clock, signal } = context;
+    const facts = await readNodeFacts();
+    const { securityModules: _, cpuModel: __, nvidiaDriver: ___, ...host } = facts;
+    const store = await openStore(options.store, { host, clock });
+    const images = await startImageServer({ store, port: options.imagePort, logger });
+    const audit = (entry: AuditEntry): void => {
+      if (options.auditLog === "") logger.info({ audit: entry }, "call");
+      else
+        appendFile(options.auditLog, `${JSON.stringify(entry)}\n`, { mode: 0o600 }).catch((error: unknown) => {
+          logger.error({ error, audit: entry }, "the audit log cannot be written");
+        });
+    };
+    let service: AgentService | undefined;
+    let served: Promise<void> = Promise.resolve();
+    if (options.certDir !== "") {
+      let pair: KeyPair | undefined;
+      let authority = "";
+      const use = (): void => {
+        if (pair && authority !== "") service?.setCertificate(pair, authority);
+      };
+      const files = createCertificateFiles({
+        directory: options.certDir,
+        clock,
+        logger,
+        onCertificate(next) {
+          pair = next;
+          use();
+        },
+        onBundle(bundle) {
+          authority = bundle;
+          use();
+          return Promise.resolve();
+        },
+      });
+      await files.sync(signal);
+      const { host: address, port } = parseAddress(options.address, "--address");
+      const node = async () => ({ ...(await readNodeFacts()), ...(await store.disk()), imagePort: images.port });
+      if (pair === undefined) throw new Error(`${hostname()}: no certificate in ${options.certDir}`);
+      service = await startAgentService({ store, node, clock, logger, audit, host: address, port }, pair, authority);
+      served = files.run(signal);
+    }
     const { checkpoints, unreadable } = await store.list();
     for (const { file, problem } of unreadable) logger.warn({ file, problem }, "not a checkpoint");
     context.stdout(
-      `ready: ${checkpoints.length} checkpoints in ${store.directory}, images on localhost:${server.port}\n`,
+      `ready: ${checkpoints.length} checkpoints in ${store.directory}, images on localhost:${images.port}${service ? `, service on port ${service.port}` : ""}\n`,
     );
-    if (!context.signal.aborted)
-      await new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve(), { once: true }));
-    await server.close();
+    if (!signal.aborted)
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await service?.close();
+    await images.close();
+    await served;
   },
 });

@@ -12,6 +12,8 @@ export interface HostFacts {
   /** `v1` or `v2` */
   readonly cgroups?: string;
   readonly distribution?: { readonly name: string; readonly version: string };
+  /** Flags of `/proc/cpuinfo`. */
+  readonly cpuFeatures?: readonly string[];
 }
 
 type Annotations = Readonly<Record<string, string>>;
