@@ -8,6 +8,16 @@ export const checkpointErrorCodes = {
   FW_CHECKPOINT_AGENT: "a node's agent cannot be reached, or refuses",
   FW_CHECKPOINT_DISK: "a node's disk has no room for a checkpoint",
   FW_CHECKPOINT_DIGEST: "a checkpoint archive is not what it was when it was described",
+  FW_CHECKPOINT_REFERENCE: "the name of an image in a registry is malformed",
+  FW_CHECKPOINT_CREDENTIALS: "a registry's credentials cannot be read",
+  FW_CHECKPOINT_REGISTRY: "a registry cannot be reached, or failed",
+  FW_CHECKPOINT_REGISTRY_REFUSED: "a registry does not allow a call",
+  FW_CHECKPOINT_REGISTRY_NOT_FOUND: "a registry does not have what was asked for",
+  FW_CHECKPOINT_REGISTRY_UNSUPPORTED: "a registry, or we, do not support something",
+  FW_CHECKPOINT_REGISTRY_TOO_LARGE: "something is larger than a registry takes, or than we take from it",
+  FW_CHECKPOINT_REGISTRY_LIES: "a registry's answer is not what its digest, size or headers say",
+  FW_CHECKPOINT_KEY: "a key for signatures cannot be read",
+  FW_CHECKPOINT_SIGNATURE: "an image in a registry has no valid signature by the given key",
 } as const;
 
 export type CheckpointErrorCode = keyof typeof checkpointErrorCodes;
