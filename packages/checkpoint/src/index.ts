@@ -26,3 +26,20 @@ export { readNodeFacts, type NodeFacts } from "./node/node-facts.ts";
 export * from "./node/containers.ts";
 export * from "./core/inspect/verify-restore.ts";
 export * from "./cluster/agent-client.ts";
+export * from "./registry/reference.ts";
+export { isNotInRegistry, RegistryError } from "./registry/registry-error.ts";
+export {
+  anonymous,
+  dockerCredentials,
+  type DockerConfigOptions,
+  type FindCredential,
+  type RegistryCredential,
+} from "./registry/docker-config.ts";
+export type { ConnectionOptions } from "./registry/connection.ts";
+export { bytesSource, type BlobSource, type UploadOptions, type UploadOutcome } from "./registry/blob-upload.ts";
+export * from "./registry/manifest.ts";
+export * from "./registry/client.ts";
+export * from "./registry/image-push.ts";
+export * from "./registry/image-pull.ts";
+export * from "./registry/signing-key.ts";
+export * from "./registry/signature.ts";

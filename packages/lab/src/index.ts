@@ -10,6 +10,7 @@ export type { CleanUpResult } from "./workspace.ts";
 export * from "./node-cluster.ts";
 export * from "./node-namespace.ts";
 export * from "./node-programs.ts";
+export * from "./registry.ts";
 export type { RealNode } from "./real-node.ts";
 export * from "./fault-proxy.ts";
 export type * from "./fault-rules.ts";

@@ -50,16 +50,22 @@ describe("a reference", () => {
   it("is read or refused whatever the text, and what is read is written the same", () => {
     const piece = fc.stringMatching(/^[a-zA-Z0-9._:@/[\]-]{0,24}$/);
     fc.assert(
-      fc.property(fc.oneof(piece, piece.map((text) => `r.io/${text}`)), (text) => {
-        let written: string;
-        try {
-          written = formatReference(parseReference(text));
-        } catch (error) {
-          expect(error).toMatchObject({ code: "FW_CHECKPOINT_REFERENCE" });
-          return;
-        }
-        expect(written).toBe(text);
-      }),
+      fc.property(
+        fc.oneof(
+          piece,
+          piece.map((text) => `r.io/${text}`),
+        ),
+        (text) => {
+          const outcome = ((): string => {
+            try {
+              return formatReference(parseReference(text));
+            } catch (error) {
+              return (error as { readonly code: string }).code;
+            }
+          })();
+          expect([text, "FW_CHECKPOINT_REFERENCE"]).toContain(outcome);
+        },
+      ),
       { seed: 7, numRuns: 2000 },
     );
   });

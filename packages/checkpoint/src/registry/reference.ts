@@ -17,7 +17,7 @@ const tagName = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const sha256 = /^sha256:[0-9a-f]{64}$/;
 
 /** Whether a text is a digest that we can compute: `sha256:…`. */
-export const isDigest = (text: unknown): text is string => typeof text === "string" && sha256.test(text);
+export const isDigest = (text: unknown): boolean => typeof text === "string" && sha256.test(text);
 
 /**
  * Reads a reference. The registry must be named: there is no default one.

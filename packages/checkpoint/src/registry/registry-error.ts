@@ -36,7 +36,7 @@ export class RegistryError extends FleetwrightError {
 export const registryLies = (message: string): RegistryError =>
   new RegistryError("FW_CHECKPOINT_REGISTRY_LIES", `${message}; do not trust what came from there`);
 
-export const isNotFound = (error: unknown): boolean =>
+export const isNotInRegistry = (error: unknown): boolean =>
   error instanceof RegistryError && error.code === "FW_CHECKPOINT_REGISTRY_NOT_FOUND";
 
 /** Foreign text in our messages: one line, no control characters, not too long. */
@@ -115,7 +115,8 @@ const failures: Readonly<Record<string, string>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "does not speak TLS there; a registry without TLS must be allowed explicitly",
   CERT_HAS_EXPIRED: "the certificate has expired; renew it, and check this machine's clock",
   ERR_TLS_CERT_ALTNAME_INVALID: "the certificate is for another name; use a name that it has",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the certificate is signed by an unknown authority; give the authority's certificate",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    "the certificate is signed by an unknown authority; give the authority's certificate",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     "the certificate is signed by an unknown authority; give the authority's certificate",
   SELF_SIGNED_CERT_IN_CHAIN: "the certificate is signed by an unknown authority; give the authority's certificate",
@@ -134,7 +135,8 @@ export function connectionError(what: string, cause: unknown): RegistryError {
     }
     error = error instanceof AggregateError ? error.errors[0] : error.cause;
   }
-  const text = failures[code] ?? `the connection broke (${quoted(cause instanceof Error ? cause.message : String(cause))})`;
+  const text =
+    failures[code] ?? `the connection broke (${quoted(cause instanceof Error ? cause.message : String(cause))})`;
   return new RegistryError("FW_CHECKPOINT_REGISTRY", `${what}: ${text}`, {
     transient: !/CERT|SSL|VERIFY/.test(code),
     cause,

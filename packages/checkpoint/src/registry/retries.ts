@@ -22,7 +22,11 @@ export interface Retries {
 
 export function startRetries(
   { tries = 6, baseDelayMs = 250, maxDelayMs = 30_000 }: RetryPolicy,
-  { clock, random, signal }: { readonly clock: Clock; readonly random: Random; readonly signal?: AbortSignal | undefined },
+  {
+    clock,
+    random,
+    signal,
+  }: { readonly clock: Clock; readonly random: Random; readonly signal?: AbortSignal | undefined },
 ): Retries {
   let failed = 0;
   return {
@@ -35,7 +39,8 @@ export function startRetries(
       failed++;
       const { status, reasons, retryAfterMs = 0 } = error;
       if (failed >= tries || retryAfterMs > maxDelayMs) {
-        const why = failed >= tries ? `tried ${failed} times` : `to be tried again in ${Math.ceil(retryAfterMs / 1000)} s`;
+        const why =
+          failed >= tries ? `tried ${failed} times` : `to be tried again in ${Math.ceil(retryAfterMs / 1000)} s`;
         throw new RegistryError("FW_CHECKPOINT_REGISTRY", `${error.message} (${why})`, {
           status,
           reasons,
