@@ -1,4 +1,4 @@
-/** `npm run node`: brings what a real node is made of, each part built or fetched once and then cached. */
+/** `npm run node [-- cosign]`: brings what a real node is made of (and cosign, which takes two minutes more), each part built or fetched once and then cached. */
 import { constants } from "node:fs";
 import { access, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -156,6 +156,9 @@ const parts: readonly Part[] = [
   }),
   goPart("registry", { module: "node/registry", source: "github.com/distribution/distribution/v3/cmd/registry" }),
   goPart("checkpointctl", { module: "node/checkpointctl", source: "github.com/checkpoint-restore/checkpointctl" }),
+  ...(process.argv.includes("cosign")
+    ? [goPart("cosign", { module: "node/cosign", source: "github.com/sigstore/cosign/v3/cmd/cosign" })]
+    : []),
   cPart("pause"),
   cPart("counter-server", ["-pthread"]),
   image("pause"),

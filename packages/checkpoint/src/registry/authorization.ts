@@ -10,6 +10,19 @@ export type Scopes = readonly string[];
 export const scopeOf = (repository: string, ...actions: readonly ("pull" | "push" | "delete")[]): string =>
   `repository:${repository}:${actions.join(",")}`;
 
+/** Whether a scope is part of another one: what the call at hand needs is asked for, too, which may be less than what we need. */
+function covers(scopes: Scopes, asked: string): boolean {
+  const split = (scope: string): readonly [string, readonly string[]] => {
+    const colon = scope.lastIndexOf(":");
+    return [scope.slice(0, colon), scope.slice(colon + 1).split(",")];
+  };
+  const [name, actions] = split(asked);
+  return scopes.some((scope) => {
+    const [ownName, ownActions] = split(scope);
+    return ownName === name && actions.every((action) => ownActions.includes(action));
+  });
+}
+
 /** A call to a token server, answered with whatever status it gave. */
 export type AskTokenServer = (call: {
   readonly method: "GET" | "POST";
@@ -109,8 +122,8 @@ export function createAuthorizer({ registry, credentials, ask, mayAsk, clock }: 
       const newer = current(scopes);
       if (newer !== undefined && newer !== refused) return newer;
       offers.delete(scopes.join(" "));
-      const asked = bearer?.["scope"]?.split(" ").filter((scope) => scope !== "") ?? [];
-      const header = await renewed(repository, scopes, [...new Set([...scopes, ...asked])]);
+      const asked = bearer?.["scope"]?.split(" ").filter((scope) => scope !== "" && !covers(scopes, scope)) ?? [];
+      const header = await renewed(repository, scopes, [...scopes, ...asked]);
       return header === refused ? undefined : header;
     },
   };

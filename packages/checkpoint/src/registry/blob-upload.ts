@@ -33,12 +33,18 @@ export type UploadOutcome = "there" | "mounted" | "sent";
 
 const defaultChunkBytes = 64 * 1024 * 1024;
 
+/** A source that has been opened, and how far it has been read. */
+interface OpenSource {
+  readonly iterator: AsyncIterator<Uint8Array>;
+  position: number;
+  /** Read, but not taken yet. */
+  rest: Uint8Array;
+}
+
 /** Reads a source part by part. */
 class SourceCursor {
   readonly #blob: BlobSource;
-  #iterator: AsyncIterator<Uint8Array> | undefined;
-  #rest: Uint8Array = new Uint8Array(0);
-  #position = -1;
+  #source: OpenSource | undefined;
 
   constructor(blob: BlobSource) {
     this.#blob = blob;
@@ -46,34 +52,35 @@ class SourceCursor {
 
   /** Exactly so many bytes from an offset on. The source is opened again when it stands elsewhere. */
   async *take(offset: number, count: number): AsyncGenerator<Uint8Array, void, undefined> {
-    if (this.#position !== offset) {
+    if (this.#source?.position !== offset) {
       await this.close();
-      this.#iterator = this.#blob.open(offset)[Symbol.asyncIterator]();
-      this.#position = offset;
+      const iterator = this.#blob.open(offset)[Symbol.asyncIterator]();
+      this.#source = { iterator, position: offset, rest: new Uint8Array(0) };
     }
+    // A part that broke may still wait for its source when the next one begins: each has its own.
+    const source = this.#source;
     const end = offset + count;
-    while (this.#position < end) {
-      if (this.#rest.length === 0) {
-        const next = await this.#iterator?.next();
-        if (next === undefined || next.done === true)
+    while (source.position < end) {
+      if (source.rest.length === 0) {
+        const next = await source.iterator.next();
+        if (next.done === true)
           throw checkpointError(
             "FW_CHECKPOINT_DIGEST",
-            `${this.#blob.digest}: only ${this.#position} of ${this.#blob.size} bytes can be read; describe it anew`,
+            `${this.#blob.digest}: only ${source.position} of ${this.#blob.size} bytes can be read; describe it anew`,
           );
-        this.#rest = next.value;
+        source.rest = next.value;
       }
-      const part = this.#rest.subarray(0, end - this.#position);
-      this.#rest = this.#rest.subarray(part.length);
-      this.#position += part.length;
+      const part = source.rest.subarray(0, end - source.position);
+      source.rest = source.rest.subarray(part.length);
+      source.position += part.length;
       yield part;
     }
   }
 
   async close(): Promise<void> {
-    await this.#iterator?.return?.();
-    this.#iterator = undefined;
-    this.#rest = new Uint8Array(0);
-    this.#position = -1;
+    const source = this.#source;
+    this.#source = undefined;
+    await source?.iterator.return?.();
   }
 }
 

@@ -99,6 +99,36 @@ interface Sent {
 const describe = ({ method, url }: { readonly method: string; readonly url: URL }): string =>
   `${method} ${url.origin}${url.pathname}`;
 
+const isStream = (body: Sent["body"]): body is AsyncIterable<Uint8Array> =>
+  body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array);
+
+/** A body's stream, which remembers what its source threw: a broken connection is thrown into the stream as well. */
+function watched(body: AsyncIterable<Uint8Array>): {
+  readonly stream: Readable;
+  failure?: { readonly error: unknown };
+} {
+  const read = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    const iterator = body[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        let next: IteratorResult<Uint8Array>;
+        try {
+          next = await iterator.next();
+        } catch (error) {
+          source.failure = { error };
+          throw error;
+        }
+        if (next.done === true) return;
+        yield next.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  };
+  const source: ReturnType<typeof watched> = { stream: Readable.from(read(), { objectMode: false }) };
+  return source;
+}
+
 const maxRedirects = 5;
 
 /** Opens no connection until it is used. */
@@ -129,28 +159,14 @@ export function openConnection(options: ConnectionOptions): RegistryConnection {
 
   /** One exchange. What the source of a body throws is thrown as it is: that is no failure of the registry. */
   const send = async ({ method, url, headers, body, signal }: Sent): Promise<RegistryAnswer> => {
-    let sourceError: unknown;
-    const isStream = body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array);
-    const watched = isStream
-      ? Readable.from(
-          (async function* () {
-            try {
-              yield* body;
-            } catch (error) {
-              sourceError = error;
-              throw error;
-            }
-          })(),
-          { objectMode: false },
-        )
-      : body;
+    const source = isStream(body) ? watched(body) : undefined;
     try {
       const answer = await agent.request({
         origin: url.origin,
         path: `${url.pathname}${url.search}`,
         method,
         headers: { "user-agent": "fleetwright", "accept-encoding": "identity", ...headers },
-        body: watched ?? null,
+        body: source?.stream ?? (isStream(body) ? null : (body ?? null)),
         signal: signal ?? null,
       });
       const flat = Object.entries(answer.headers).flatMap(([name, value]) =>
@@ -165,7 +181,7 @@ export function openConnection(options: ConnectionOptions): RegistryConnection {
         body: answer.body,
       };
     } catch (error) {
-      if (sourceError !== undefined) throw sourceError;
+      if (source?.failure !== undefined) throw source.failure.error;
       if (signal?.aborted) throw signal.reason;
       throw connectionError(describe({ method, url }), error);
     }
@@ -223,7 +239,7 @@ export function openConnection(options: ConnectionOptions): RegistryConnection {
       header = await authorizer.renew(repository, scopes, { challenge, refused: header });
       if (header === undefined) throw error;
       // A stream has been read: whoever opened it must do so again, with the new token.
-      if (body !== undefined && !(body instanceof Uint8Array))
+      if (isStream(body))
         throw new RegistryError("FW_CHECKPOINT_REGISTRY_REFUSED", error.message, {
           status,
           transient: true,
