@@ -33,6 +33,7 @@ import { seededRandom } from "@fleetwright/kube";
 const why = existsSync(registryPath()) ? "" : ` (no registry in ${nodeDirectory()}: run "make node")`;
 const cosign = join(nodeDirectory(), "cosign");
 const whyNoCosign = existsSync(cosign) ? "" : `no cosign in ${nodeDirectory()}: run "npm run node -- cosign"`;
+const retries = { baseDelayMs: 1 };
 const MiB = 1024 * 1024;
 
 /** Bytes that do not repeat, always the same ones for a seed. */
