@@ -359,6 +359,14 @@ describe("lists", () => {
   });
 });
 
+it("deletes what it cannot read", async () => {
+  const { client, calls } = await open((request, response) =>
+    response.writeHead(request.method === "DELETE" ? 202 : 200).end("{"),
+  );
+  await client.deleteManifest("web", digest);
+  expect(calls.at(-1)).toBe(`DELETE /v2/web/manifests/${digest}`);
+});
+
 describe("a list of images", () => {
   const entry = (architecture: string) => ({ ...descriptorOf(manifest), platform: { os: "linux", architecture } });
   const listOf = (...manifests: readonly object[]): Answer => {

@@ -188,14 +188,41 @@ export function openRegistry(options: ConnectionOptions): RegistryClient {
       throw registryLies(`${registry}/${repository}: stored ${digest} as ${quoted(stored)}`);
     const parsed = parseManifest(manifest);
     if (parsed.subject === undefined || answer.headers["oci-subject"] !== undefined) return;
-    // A registry without the referrers API: the list is ours to keep. Two writers at once may lose an entry; the specification has nothing against that.
-    const subject = parsed.subject.digest;
-    const before = await fallbackReferrers(repository, subject, signal);
-    if (before.some((entry) => entry.digest === digest)) return;
     const artifactType = parsed.artifactType ?? (parsed.kind === "image" ? parsed.config.mediaType : undefined);
     const entry = { ...descriptorOf(manifest), ...(artifactType && { artifactType }), annotations: parsed.annotations };
-    const index = { schemaVersion: 2, mediaType: indexMediaType, manifests: [...before, entry] };
-    await putManifest(repository, referrersTag(subject), jsonDocument(indexMediaType, index), signal);
+    await changeReferrers(repository, parsed.subject.digest, signal, (before) =>
+      before.some((known) => known.digest === digest) ? before : [...before, entry],
+    );
+  };
+
+  /** For a registry without the referrers API: the list is its clients' to keep. Two writers at once may lose an entry; the specification has nothing against that. */
+  const changeReferrers = async (
+    repository: string,
+    subject: string,
+    signal: AbortSignal | undefined,
+    change: (before: readonly Descriptor[]) => readonly Descriptor[],
+  ): Promise<void> => {
+    const before = await fallbackReferrers(repository, subject, signal);
+    const manifests = change(before);
+    if (manifests.length === before.length) return;
+    const index = jsonDocument(indexMediaType, { schemaVersion: 2, mediaType: indexMediaType, manifests });
+    await putManifest(repository, referrersTag(subject), index, signal);
+  };
+
+  /** What a manifest refers to. A tag is not asked for: its manifest stays. What cannot be read refers to nothing, and can be deleted all the same. */
+  const subjectOf = async (
+    repository: string,
+    reference: string,
+    signal?: AbortSignal,
+  ): Promise<string | undefined> => {
+    if (!isDigest(reference)) return undefined;
+    try {
+      return parseManifest(await getManifest(repository, reference, signal)).subject?.digest;
+    } catch (error) {
+      if (error instanceof RegistryError && error.status === undefined && error.code !== "FW_CHECKPOINT_REGISTRY")
+        return undefined;
+      throw error;
+    }
   };
 
   return {
@@ -216,8 +243,11 @@ export function openRegistry(options: ConnectionOptions): RegistryClient {
       return statedDigest(place, reference, answer) ?? (await getManifest(repository, reference, signal)).digest;
     },
     async deleteManifest(repository, reference, signal) {
+      const subject = await subjectOf(repository, reference, signal);
       const to = `${repository}/manifests/${reference}`;
       await send({ ...deleting(repository), method: "DELETE", to, expect: [202], signal });
+      if (subject !== undefined)
+        await changeReferrers(repository, subject, signal, (all) => all.filter(({ digest }) => digest !== reference));
     },
     async hasBlob(repository, digest, signal) {
       const to = `${repository}/blobs/${digest}`;
