@@ -1,6 +1,8 @@
 import { checkpointError } from "../errors.ts";
 import { scopeOf } from "./authorization.ts";
-import type { RegistryConnection } from "./connection.ts";
+import type { Scopes } from "./authorization.ts";
+import { dropBody } from "./connection.ts";
+import type { RegistryAnswer, RegistryConnection } from "./connection.ts";
 import { isNotInRegistry, RegistryError, registryLies } from "./registry-error.ts";
 
 /** Bytes that are pushed. They are read more than once when a connection breaks. */
@@ -30,6 +32,9 @@ export interface UploadOptions {
 
 /** `there`: the registry had it; `mounted`: from another repository; `sent`: by us, now. */
 export type UploadOutcome = "there" | "mounted" | "sent";
+
+/** A failure is reported no later than this because of what it leaves behind. */
+const abandonTimeoutMs = 2000;
 
 const defaultChunkBytes = 64 * 1024 * 1024;
 
@@ -112,7 +117,7 @@ export async function uploadBlob(
       to: `${repository}/blobs/${digest}`,
       expect: [200, 404],
     });
-    answer.body.resume();
+    dropBody(answer);
     if (answer.status === 404) return false;
     const length = answer.headers["content-length"];
     if (length !== undefined && Number(length) !== size)
@@ -124,17 +129,27 @@ export async function uploadBlob(
   const cursor = new SourceCursor(blob);
   let upload: { readonly url: URL; readonly offset: number; readonly partBytes: number } | undefined;
 
-  /** Begins an upload; `undefined`: it was mounted. */
-  const begin = async (): Promise<typeof upload> => {
-    const mount = mountFrom === undefined ? "" : `?mount=${digest}&from=${encodeURIComponent(mountFrom)}`;
-    const answer = await connection.once({
+  const post = (query: string, wanted: Scopes): Promise<RegistryAnswer> =>
+    connection.once({
       ...common,
-      scopes: mountFrom === undefined ? scopes : [...scopes, scopeOf(mountFrom, "pull")],
+      scopes: wanted,
       method: "POST",
-      to: `${repository}/blobs/uploads/${mount}`,
+      to: `${repository}/blobs/uploads/${query}`,
       expect: [201, 202],
     });
-    answer.body.resume();
+  /** Begins an upload; `undefined`: it was mounted. */
+  const begin = async (): Promise<typeof upload> => {
+    const mount = `?mount=${digest}&from=${encodeURIComponent(mountFrom ?? "")}`;
+    const answer =
+      mountFrom === undefined
+        ? await post("", scopes)
+        : await post(mount, [...scopes, scopeOf(mountFrom, "pull")]).catch((error: unknown) => {
+            // Whoever may not read there may still push here.
+            if (error instanceof RegistryError && error.code === "FW_CHECKPOINT_REGISTRY_REFUSED")
+              return post("", scopes);
+            throw error;
+          });
+    dropBody(answer);
     if (answer.status === 201) return undefined;
     const least = Number(answer.headers["oci-chunk-min-length"] ?? 0);
     return {
@@ -146,7 +161,7 @@ export async function uploadBlob(
   /** Where the registry stands after a failure; `undefined`: it has forgotten, or says nothing that helps. */
   const resume = async (failed: NonNullable<typeof upload>): Promise<typeof upload> => {
     const answer = await connection.call({ ...common, method: "GET", to: failed.url, expect: [204, 400, 404, 405] });
-    answer.body.resume();
+    dropBody(answer);
     const offset = receivedBytes(answer.headers["range"]);
     // After `0-0` there may be one byte or none.
     if (answer.status !== 204 || !offset || offset > size) return undefined;
@@ -168,7 +183,7 @@ export async function uploadBlob(
       body: cursor.take(current.offset, count),
       expect: [202],
     });
-    answer.body.resume();
+    dropBody(answer);
     const received = receivedBytes(answer.headers["range"]) ?? end;
     if (received > end) throw registryLies(`${digest}: the registry has ${received} bytes, ${end} were sent`);
     const url = connection.resolve(answer.headers["location"], answer.url, `${connection.registry}: PATCH`);
@@ -185,10 +200,18 @@ export async function uploadBlob(
       ...(whole ? { body: cursor.take(0, size) } : {}),
       expect: [201],
     });
-    answer.body.resume();
+    dropBody(answer);
     const stored = answer.headers["docker-content-digest"];
     if (stored !== undefined && stored !== digest)
       throw registryLies(`${connection.registry}/${repository}: stored ${digest} as ${stored}`);
+  };
+
+  /** Lets the registry forget what it got of it. It does so by itself some day, should this fail. */
+  const abandon = async (): Promise<void> => {
+    if (upload === undefined) return;
+    const limit = AbortSignal.timeout(abandonTimeoutMs);
+    const call = { ...common, method: "DELETE", to: upload.url, expect: [200, 202, 204], signal: limit } as const;
+    await connection.once(call).then(dropBody, () => undefined);
   };
 
   try {
@@ -222,6 +245,9 @@ export async function uploadBlob(
         upload = upload === undefined ? undefined : await resume(upload);
       }
     }
+  } catch (error) {
+    await abandon();
+    throw error;
   } finally {
     await cursor.close();
   }

@@ -110,7 +110,9 @@ describe("a registry that lies", () => {
     ["has no layers", { config }, "layers is no list"],
   ])("with a manifest that %s is found out", async (_, value, problem) => {
     const { client } = await open(send(JSON.stringify(value), manifestType));
-    await expect(resolveImage(client, { registry: client.registry, repository: "web" })).rejects.toMatchObject({
+    await expect(
+      resolveImage(client, { registry: client.registry, repository: "web", tag: "1" }),
+    ).rejects.toMatchObject({
       ...lies,
       message: expect.stringContaining(problem) as string,
     });
@@ -311,7 +313,21 @@ describe("a blob", () => {
     expect(ranges).toEqual(["0-3999", "2000-5999", "3000-6999", "7000-9999"]);
   });
 
-  it("that cannot be read fails as its source says, at once", async () => {
+  it("is sent where what another repository has may not be read", async () => {
+    const { client, calls } = await open((request, response) => {
+      if (request.method === "HEAD") response.writeHead(404).end();
+      else if (request.method === "PUT") response.writeHead(201).end();
+      else if (request.url?.includes("mount=")) response.writeHead(403).end();
+      else response.writeHead(202, { location: "/upload" }).end();
+    });
+    expect(await client.putBlob("web", bytesSource(digest, bytes), { mountFrom: "secret" })).toBe("sent");
+    expect(calls.filter((call) => call.startsWith("POST"))).toEqual([
+      `POST /v2/web/blobs/uploads/?mount=${digest}&from=secret`,
+      "POST /v2/web/blobs/uploads/",
+    ]);
+  });
+
+  it("that cannot be read fails as its source says, at once, and nothing of it stays", async () => {
     const { client, calls } = await open((request, response) =>
       request.method === "POST"
         ? response.writeHead(202, { location: "/upload" }).end()
@@ -326,6 +342,7 @@ describe("a blob", () => {
     };
     await expect(client.putBlob("web", source)).rejects.toThrow("the disk is gone");
     expect(calls.filter((call) => call.startsWith("POST"))).toHaveLength(1);
+    expect(calls).toContain("DELETE /upload");
   });
 
   it("is left at once when the caller gives up", async () => {
@@ -394,6 +411,13 @@ describe("a list of images", () => {
     await expect(resolveImage(client, reference, { choice: { architecture: "s390x" } })).rejects.toThrow(
       "0 manifests fit",
     );
+  });
+
+  it("must be named by tag or digest", async () => {
+    const { client, address, calls } = await open(listOf());
+    const outcome = resolveImage(client, { registry: address, repository: "web" });
+    await expect(outcome).rejects.toThrow("names neither tag nor digest");
+    expect(calls).toEqual([]);
   });
 
   it("gives the one of an artifact's type", async () => {

@@ -3,13 +3,14 @@ import { scopeOf } from "./authorization.ts";
 import { downloadBlob } from "./blob-download.ts";
 import { uploadBlob } from "./blob-upload.ts";
 import type { BlobSource, UploadOptions, UploadOutcome } from "./blob-upload.ts";
-import { openConnection } from "./connection.ts";
-import type { ConnectionOptions, RegistryAnswer, RegistryConnection } from "./connection.ts";
+import { dropBody, openConnection } from "./connection.ts";
+import type { ConnectionOptions, RegistryAnswer, RegistryCall } from "./connection.ts";
 import { descriptorOf, digestOf, indexMediaType, jsonDocument, manifestMediaTypes } from "./manifest.ts";
-import { maxManifestBytes, parseManifest } from "./manifest.ts";
+import { parseManifest } from "./manifest.ts";
 import type { Descriptor } from "./manifest.ts";
 import { isDigest } from "./reference.ts";
-import { connectionError, isNotInRegistry, quoted, RegistryError, registryLies } from "./registry-error.ts";
+import { isNotInRegistry, quoted, RegistryError, registryLies } from "./registry-error.ts";
+import { fetchPages, fetchWhole, jsonObject } from "./whole-answer.ts";
 
 /** One registry, over the OCI distribution specification 1.1. All of it throws {@link RegistryError}; what is not there is `FW_CHECKPOINT_REGISTRY_NOT_FOUND`. */
 export interface RegistryClient {
@@ -45,34 +46,6 @@ export interface RegistryClient {
 /** The tag of a manifest's referrers where the registry keeps none itself (distribution-spec 1.1, "Referrers Tag Schema"). */
 export const referrersTag = (digest: string): string => digest.replace(":", "-");
 
-/** A list of tags or referrers that goes on for more pages than this is no list. */
-const maxPages = 10_000;
-
-/** All of a small answer. */
-async function wholeBody(answer: RegistryAnswer): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size > maxManifestBytes) break;
-    }
-  } catch (error) {
-    throw connectionError(`GET ${answer.url.origin}${answer.url.pathname}`, error);
-  }
-  if (size > maxManifestBytes)
-    throw new RegistryError(
-      "FW_CHECKPOINT_REGISTRY_TOO_LARGE",
-      `${answer.url.origin}${answer.url.pathname}: is larger than ${maxManifestBytes} bytes, which no manifest is`,
-    );
-  return Buffer.concat(chunks);
-}
-
-/** The address of the next page (RFC 8288). */
-const nextPage = (link: string | undefined): string | undefined =>
-  /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(link ?? "")?.[1];
-
 /**
  * Opens a registry. Nothing is sent before the first call.
  *
@@ -84,25 +57,11 @@ const nextPage = (link: string | undefined): string | undefined =>
  * ```
  */
 export function openRegistry(options: ConnectionOptions): RegistryClient {
-  const connection: RegistryConnection = openConnection(options);
+  const connection = openConnection(options);
   const { registry } = connection;
   const reading = (repository: string) => ({ repository, scopes: [scopeOf(repository, "pull")] });
   const deleting = (repository: string) => ({ repository, scopes: [scopeOf(repository, "delete", "pull", "push")] });
   const writing = (repository: string) => ({ repository, scopes: [scopeOf(repository, "pull", "push")] });
-
-  /** A small answer, whole; reading it is repeated with the call. */
-  const fetchWhole = async (
-    call: Parameters<RegistryConnection["call"]>[0],
-  ): Promise<{ readonly answer: RegistryAnswer; readonly bytes: Buffer }> => {
-    for (const retries = connection.retries(call.signal); ;) {
-      try {
-        const answer = await connection.once(call);
-        return { answer, bytes: await wholeBody(answer) };
-      } catch (error) {
-        await retries.pause(error);
-      }
-    }
-  };
 
   /** The digest that an answer states, held against the one that was asked for. */
   const statedDigest = (place: string, reference: string, answer: RegistryAnswer): string | undefined => {
@@ -115,7 +74,7 @@ export function openRegistry(options: ConnectionOptions): RegistryClient {
 
   const getManifest: RegistryClient["getManifest"] = async (repository, reference, signal) => {
     const place = `${registry}/${repository}${isDigest(reference) ? "@" : ":"}${reference}`;
-    const { answer, bytes } = await fetchWhole({
+    const { answer, bytes } = await fetchWhole(connection, {
       ...reading(repository),
       method: "GET",
       to: `${repository}/manifests/${reference}`,
@@ -129,24 +88,6 @@ export function openRegistry(options: ConnectionOptions): RegistryClient {
       throw registryLies(`${place}: is said to be ${stated}, but is ${digest}`);
     const mediaType = (answer.headers["content-type"] ?? "").split(";")[0]?.trim() ?? "";
     return { mediaType, digest, bytes };
-  };
-
-  const pages = async function* (
-    repository: string,
-    first: string,
-    expect: readonly number[],
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<{ readonly answer: RegistryAnswer; readonly bytes: Buffer }, void, undefined> {
-    let to: string | URL = first;
-    for (let page = 0; page < maxPages; page++) {
-      const fetched = await fetchWhole({ ...reading(repository), method: "GET", to, expect, signal });
-      yield fetched;
-      const next = nextPage(fetched.answer.headers["link"]);
-      if (next === undefined) return;
-      to = connection.resolve(next, fetched.answer.url, `${registry}/${repository}`);
-      if (to.href === fetched.answer.url.href) break;
-    }
-    throw registryLies(`${registry}/${repository}: the list of ${first.split("?")[0]} does not end`);
   };
 
   const fallbackReferrers = async (
@@ -166,9 +107,9 @@ export function openRegistry(options: ConnectionOptions): RegistryClient {
     return index.manifests;
   };
 
-  const send = async (call: Parameters<RegistryConnection["call"]>[0]): Promise<RegistryAnswer> => {
+  const send = async (call: RegistryCall): Promise<RegistryAnswer> => {
     const answer = await connection.call(call);
-    answer.body.resume();
+    dropBody(answer);
     return answer;
   };
 
@@ -265,7 +206,14 @@ export function openRegistry(options: ConnectionOptions): RegistryClient {
       });
     },
     async *listTags(repository, signal) {
-      for await (const { bytes } of pages(repository, `${repository}/tags/list?n=1000`, [200], signal)) {
+      const call = {
+        ...reading(repository),
+        method: "GET",
+        to: `${repository}/tags/list?n=1000`,
+        expect: [200],
+        signal,
+      } as const;
+      for await (const { bytes } of fetchPages(connection, call)) {
         const { tags } = jsonObject(bytes, `${registry}/${repository}: its list of tags`);
         // A repository without tags has `null` there.
         if (Array.isArray(tags)) for (const tag of tags) if (typeof tag === "string") yield tag;
@@ -274,12 +222,9 @@ export function openRegistry(options: ConnectionOptions): RegistryClient {
     async *listReferrers(repository, digest, { artifactType, signal } = {}) {
       const wanted = (entry: Descriptor): boolean => artifactType === undefined || entry.artifactType === artifactType;
       const filter = artifactType === undefined ? "" : `?artifactType=${encodeURIComponent(artifactType)}`;
-      for await (const { answer, bytes } of pages(
-        repository,
-        `${repository}/referrers/${digest}${filter}`,
-        [200, 404],
-        signal,
-      )) {
+      const to = `${repository}/referrers/${digest}${filter}`;
+      const call = { ...reading(repository), method: "GET", to, expect: [200, 404], signal } as const;
+      for await (const { answer, bytes } of fetchPages(connection, call)) {
         if (answer.status === 404) {
           yield* (await fallbackReferrers(repository, digest, signal)).filter(wanted);
           return;
@@ -290,14 +235,4 @@ export function openRegistry(options: ConnectionOptions): RegistryClient {
     },
     close: () => connection.close(),
   };
-}
-
-function jsonObject(bytes: Buffer, what: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(bytes.toString("utf8"));
-    if (typeof value === "object" && value !== null) return value as Readonly<Record<string, unknown>>;
-  } catch {
-    // Said below.
-  }
-  throw registryLies(`${what}: is not JSON`);
 }

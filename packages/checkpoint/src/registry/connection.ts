@@ -4,6 +4,7 @@ import { getCACertificates } from "node:tls";
 import { systemClock, systemRandom } from "@fleetwright/kube";
 import type { Clock, Random } from "@fleetwright/kube";
 import { Agent } from "undici";
+import type { Dispatcher } from "undici";
 import { createAuthorizer } from "./authorization.ts";
 import type { Scopes } from "./authorization.ts";
 import { anonymous } from "./docker-config.ts";
@@ -24,7 +25,7 @@ export interface ConnectionOptions {
   readonly retries?: RetryPolicy;
   /** Connections at once. @default 8 */
   readonly connections?: number;
-  /** How long a connection may be silent. @default 60_000 */
+  /** How long a connection may be silent; ten times as long after a PUT, when the registry checks what it got. @default 60_000 */
   readonly idleTimeoutMs?: number;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -51,9 +52,12 @@ export interface RegistryAnswer {
   readonly status: number;
   /** By name in small letters. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Must be read to its end or left early. */
-  readonly body: Readable;
+  /** Must be read to its end, or left early, or {@link dropBody dropped}. */
+  readonly body: Dispatcher.ResponseData["body"];
 }
+
+/** Nothing is expected of a body: a little is read, so that the connection can be used again; one that does not end breaks it. */
+export const dropBody = ({ body }: RegistryAnswer): void => void body.dump().catch(() => undefined);
 
 /** HTTP with one registry: authorized, and repeated when that may help. */
 export interface RegistryConnection {
@@ -142,12 +146,12 @@ export function openConnection(options: ConnectionOptions): RegistryConnection {
     connections: options.connections ?? 8,
     allowH2: false,
     pipelining: 1,
-    headersTimeout: idleTimeoutMs,
     bodyTimeout: idleTimeoutMs,
     connect: { timeout: 10_000, ...(ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] }) },
   });
   const mayAsk = (url: URL): boolean =>
-    url.protocol === "https:" || (url.protocol === "http:" && (plainHttp || isLoopback(url.hostname)));
+    url.protocol === "https:" ||
+    (url.protocol === "http:" && (plainHttp || (isLoopback(hostname) && isLoopback(url.hostname))));
 
   const resolve: RegistryConnection["resolve"] = (location, base, what) => {
     if (location === undefined || !URL.canParse(location, base.href))
@@ -168,6 +172,7 @@ export function openConnection(options: ConnectionOptions): RegistryConnection {
         headers: { "user-agent": "fleetwright", "accept-encoding": "identity", ...headers },
         body: source?.stream ?? (isStream(body) ? null : (body ?? null)),
         signal: signal ?? null,
+        headersTimeout: method === "PUT" ? 10 * idleTimeoutMs : idleTimeoutMs,
       });
       const flat = Object.entries(answer.headers).flatMap(([name, value]) =>
         value === undefined ? [] : [[name.toLowerCase(), Array.isArray(value) ? value.join(", ") : value]],
@@ -196,7 +201,9 @@ export function openConnection(options: ConnectionOptions): RegistryConnection {
       for (const retries = startRetries(policy, { clock, random }); ;) {
         try {
           const { status, headers, body } = await send(call);
-          const text = await smallBody(body);
+          const text = await smallBody(body).catch((cause: unknown) => {
+            throw connectionError(describe(call), cause);
+          });
           const error = answerError(
             describe(call),
             { status, body: text, retryAfter: headers["retry-after"] },
@@ -226,7 +233,7 @@ export function openConnection(options: ConnectionOptions): RegistryConnection {
       const what = describe({ method, url });
       const isRead = method === "GET" || method === "HEAD";
       if (isRead && [301, 302, 303, 307, 308].includes(status)) {
-        answer.body.destroy();
+        dropBody(answer);
         if (++redirects > maxRedirects) throw registryLies(`${what}: redirected more than ${maxRedirects} times`);
         url = resolve(answer.headers["location"], url, what);
         continue;

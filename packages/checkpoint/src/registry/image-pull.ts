@@ -1,4 +1,5 @@
 import type { ImageDocument } from "../core/image/engine-image.ts";
+import { checkpointError } from "../errors.ts";
 import type { RegistryClient } from "./client.ts";
 import { parseManifest } from "./manifest.ts";
 import type { Descriptor, ImageManifest } from "./manifest.ts";
@@ -33,7 +34,7 @@ export interface ResolvedImage {
 /**
  * Finds an image's manifest; of an index, the one that is meant, or the only one.
  *
- * @throws RegistryError
+ * @throws RegistryError; FleetwrightError `FW_CHECKPOINT_REFERENCE`
  */
 export async function resolveImage(
   client: RegistryClient,
@@ -46,7 +47,13 @@ export async function resolveImage(
     document,
     manifest,
   });
-  const first = await client.getManifest(repository, reference.digest ?? reference.tag ?? "latest", signal);
+  const named = reference.digest ?? reference.tag;
+  if (named === undefined)
+    throw checkpointError(
+      "FW_CHECKPOINT_REFERENCE",
+      `${formatReference(reference)}: names neither tag nor digest; add one`,
+    );
+  const first = await client.getManifest(repository, named, signal);
   const top = parseManifest(first);
   if (top.kind === "image") return resolved(first, top);
   const fits = ({ platform, artifactType }: Descriptor): boolean =>

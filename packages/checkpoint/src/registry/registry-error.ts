@@ -3,6 +3,7 @@ import type { CheckpointErrorCode } from "../errors.ts";
 
 /** A registry (or its token server) did not do what was asked. */
 export class RegistryError extends FleetwrightError {
+  declare readonly code: CheckpointErrorCode;
   /** Of the answer; `undefined`: there was none, or a wrong one. */
   readonly status: number | undefined;
   /** The registry's own codes: `MANIFEST_UNKNOWN`, `DENIED`, … */

@@ -37,11 +37,11 @@ export function startRetries(
       signal?.throwIfAborted();
       if (!(error instanceof RegistryError) || !error.transient) throw error;
       failed++;
-      const { status, reasons, retryAfterMs = 0 } = error;
+      const { code, status, reasons, retryAfterMs = 0 } = error;
       if (failed >= tries || retryAfterMs > maxDelayMs) {
         const why =
           failed >= tries ? `tried ${failed} times` : `to be tried again in ${Math.ceil(retryAfterMs / 1000)} s`;
-        throw new RegistryError("FW_CHECKPOINT_REGISTRY", `${error.message} (${why})`, {
+        throw new RegistryError(code, `${error.message} (${why})`, {
           status,
           reasons,
           retryAfterMs: error.retryAfterMs,

@@ -19,6 +19,9 @@ const payloadType = "cosign container image signature";
 /** A payload is a few hundred bytes. */
 const maxPayloadBytes = 64 * 1024;
 
+/** More are not looked at: each is a call. */
+const maxSignatures = 256;
+
 type SignedImage = ImageReference & { readonly digest: string };
 
 /** The tag under which an image's signatures are. */
@@ -144,7 +147,7 @@ export async function verifyImage(
   const layers = await signaturesOf(client, image);
   const found: ImageSignature[] = [];
   const problems = new Map<string, number>();
-  for (const layer of layers) {
+  for (const layer of layers.slice(0, maxSignatures)) {
     const result = await held(client, image, layer, publicKey);
     if (typeof result !== "string") found.push(result);
     else problems.set(result, (problems.get(result) ?? 0) + 1);
