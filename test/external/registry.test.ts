@@ -12,6 +12,7 @@ import {
   descriptorOf,
   digestOf,
   dockerCredentials,
+  fileSource,
   jsonDocument,
   mediaTypes,
   openRegistry,
@@ -79,8 +80,12 @@ async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 }
 
 /** Carries connections to a port, and resets those that carry more than what they are given, one gift after the other. */
-async function cuttingProxy(target: number, gifts: number[]): Promise<{ readonly address: string; close(): void }> {
+async function cuttingProxy(
+  target: number,
+  gifts: number[],
+): Promise<{ readonly address: string; readonly rangesAskedFor: readonly number[]; close(): void }> {
   const sockets = new Set<Socket>();
+  const rangesAskedFor: number[] = [];
   const server = createServer((outside) => {
     const inside = connect(target, "127.0.0.1");
     let left = gifts[0] ?? Infinity;
@@ -97,11 +102,16 @@ async function cuttingProxy(target: number, gifts: number[]): Promise<{ readonly
       socket.on("error", () => undefined);
       socket.on("data", count);
     }
+    outside.on("data", (chunk: Buffer) => {
+      const range = /^range: bytes=(\d+)-/im.exec(chunk.toString("latin1"))?.[1];
+      if (range !== undefined) rangesAskedFor.push(Number(range));
+    });
     outside.pipe(inside).pipe(outside);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    rangesAskedFor,
     close() {
       for (const socket of sockets) socket.destroy();
       server.close();
@@ -138,6 +148,22 @@ describe.skipIf(why)(`an open registry${why}`, () => {
     expect(await all(client.listTags("team/web"))).toEqual(["1"]);
     expect(await client.findManifest("team/web", "1")).toBe(source.manifest.digest);
     expect(await client.findManifest("team/web", "2")).toBeUndefined();
+  });
+
+  it("takes a blob from a file", async () => {
+    const bytes = randomBytes(3 * MiB, 4);
+    const folder = await mkdtemp(join(tmpdir(), "fleetwright-blob-"));
+    try {
+      const path = join(folder, "archive.tar");
+      await writeFile(path, bytes);
+      const source = fileSource(path, { digest: digestOf(bytes), size: bytes.length });
+      expect(await client.putBlob("file", source, { chunkBytes: MiB })).toBe("sent");
+      expect(Buffer.concat(await all(client.getBlob("file", source))).equals(bytes)).toBe(true);
+      const gone = fileSource(join(folder, "gone.tar"), { digest: digestOf(Buffer.from("x")), size: 1 });
+      await expect(client.putBlob("file", gone)).rejects.toMatchObject({ code: "ENOENT" });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it("mounts what another repository has", async () => {
@@ -201,10 +227,8 @@ describe.skipIf(why)(`an open registry${why}`, () => {
       proxy.close();
     }
     // The rest of it, not all of it again.
-    const partial = (await readFile(registry.logPath, "utf8")).match(
-      /cut\/download\/blobs\/\S* .*http\.response\.status=206/g,
-    );
-    expect(partial).toHaveLength(2);
+    const [first = 0, second = 0, ...more] = proxy.rangesAskedFor;
+    expect([first > 0, second > first, more]).toEqual([true, true, []]);
   });
 
   it("refuses bytes that are not what they were described as, and keeps nothing of them", async () => {

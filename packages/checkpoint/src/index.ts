@@ -36,7 +36,13 @@ export {
   type RegistryCredential,
 } from "./registry/docker-config.ts";
 export type { ConnectionOptions } from "./registry/connection.ts";
-export { bytesSource, type BlobSource, type UploadOptions, type UploadOutcome } from "./registry/blob-upload.ts";
+export {
+  bytesSource,
+  fileSource,
+  type BlobSource,
+  type UploadOptions,
+  type UploadOutcome,
+} from "./registry/blob-upload.ts";
 export * from "./registry/manifest.ts";
 export * from "./registry/client.ts";
 export * from "./registry/image-push.ts";

@@ -1,3 +1,4 @@
+import { createReadStream } from "node:fs";
 import { checkpointError } from "../errors.ts";
 import { scopeOf } from "./authorization.ts";
 import type { Scopes } from "./authorization.ts";
@@ -20,6 +21,16 @@ export const bytesSource = (digest: string, bytes: Uint8Array): BlobSource => ({
   async *open(offset) {
     if (offset < bytes.length) yield bytes.subarray(offset);
   },
+});
+
+/** Bytes that are in a file. */
+export const fileSource = (
+  path: string,
+  { digest, size }: { readonly digest: string; readonly size: number },
+): BlobSource => ({
+  digest,
+  size,
+  open: (offset) => createReadStream(path, { start: offset, highWaterMark: 256 * 1024 }),
 });
 
 export interface UploadOptions {
@@ -89,6 +100,14 @@ class SourceCursor {
   }
 }
 
+/** An upload that the registry has begun. */
+interface Upload {
+  /** Where the next part goes; the registry gives another one each time. */
+  readonly url: URL;
+  readonly offset: number;
+  readonly partBytes: number;
+}
+
 /** `0-1023`: how far an upload has got; a registry says `0-0` before the first byte. */
 function receivedBytes(range: string | undefined): number | undefined {
   const match = /^(?:bytes=)?0-(\d+)$/.exec(range ?? "");
@@ -127,7 +146,7 @@ export async function uploadBlob(
   if (await isThere()) return "there";
 
   const cursor = new SourceCursor(blob);
-  let upload: { readonly url: URL; readonly offset: number; readonly partBytes: number } | undefined;
+  let upload: Upload | undefined;
 
   const post = (query: string, wanted: Scopes): Promise<RegistryAnswer> =>
     connection.once({
@@ -138,7 +157,7 @@ export async function uploadBlob(
       expect: [201, 202],
     });
   /** Begins an upload; `undefined`: it was mounted. */
-  const begin = async (): Promise<typeof upload> => {
+  const begin = async (): Promise<Upload | undefined> => {
     const mount = `?mount=${digest}&from=${encodeURIComponent(mountFrom ?? "")}`;
     const answer =
       mountFrom === undefined
@@ -159,7 +178,7 @@ export async function uploadBlob(
     };
   };
   /** Where the registry stands after a failure; `undefined`: it has forgotten, or says nothing that helps. */
-  const resume = async (failed: NonNullable<typeof upload>): Promise<typeof upload> => {
+  const resume = async (failed: Upload): Promise<Upload | undefined> => {
     const answer = await connection.call({ ...common, method: "GET", to: failed.url, expect: [204, 400, 404, 405] });
     dropBody(answer);
     const offset = receivedBytes(answer.headers["range"]);
@@ -168,7 +187,7 @@ export async function uploadBlob(
     const { location } = answer.headers;
     return { ...failed, offset, url: location ? connection.resolve(location, answer.url, "GET upload") : failed.url };
   };
-  const sendPart = async (current: NonNullable<typeof upload>): Promise<typeof upload> => {
+  const sendPart = async (current: Upload): Promise<Upload> => {
     const count = Math.min(current.partBytes, size - current.offset);
     const end = current.offset + count;
     const answer = await connection.once({
@@ -186,10 +205,18 @@ export async function uploadBlob(
     dropBody(answer);
     const received = receivedBytes(answer.headers["range"]) ?? end;
     if (received > end) throw registryLies(`${digest}: the registry has ${received} bytes, ${end} were sent`);
+    if (received <= current.offset)
+      throw new RegistryError(
+        "FW_CHECKPOINT_REGISTRY_LIES",
+        `${digest}: the registry took nothing of a part, and said yes`,
+        {
+          transient: true,
+        },
+      );
     const url = connection.resolve(answer.headers["location"], answer.url, `${connection.registry}: PATCH`);
     return { ...current, url, offset: received };
   };
-  const finish = async (current: NonNullable<typeof upload>): Promise<void> => {
+  const finish = async (current: Upload): Promise<void> => {
     const whole = current.offset === 0 && size > 0;
     const address = `${current.url.href}${current.url.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
     const answer = await connection.once({
@@ -220,12 +247,11 @@ export async function uploadBlob(
         upload ??= await begin();
         if (upload === undefined) return "mounted";
         if (upload.offset > 0 || size > upload.partBytes)
-          while (upload !== undefined && upload.offset < size) {
-            const before: number = upload.offset;
+          while (upload.offset < size) {
             upload = await sendPart(upload);
-            if (upload !== undefined && upload.offset > before) retries.progress();
+            retries.progress();
           }
-        if (upload !== undefined) await finish(upload);
+        await finish(upload);
         return "sent";
       } catch (error) {
         if (error instanceof RegistryError && error.reasons.includes("DIGEST_INVALID"))

@@ -12,7 +12,7 @@ import type { ConnectionOptions } from "./connection.ts";
 import { pullImage, resolveImage } from "./image-pull.ts";
 import { descriptorOf, digestOf, indexMediaType, jsonDocument } from "./manifest.ts";
 
-type Answer = (request: IncomingMessage, response: ServerResponse, call: number) => void;
+type Answer = (request: IncomingMessage, response: ServerResponse, call: number) => unknown;
 
 const cleanUps: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -313,6 +313,27 @@ describe("a blob", () => {
     expect(ranges).toEqual(["0-3999", "2000-5999", "3000-6999", "7000-9999"]);
   });
 
+  it("goes on with a new token when the old one ends in the middle", async () => {
+    let tokens = 0;
+    const ranges: string[] = [];
+    const { client } = await open((request, response) => {
+      const { authorization, host, "content-range": range } = request.headers;
+      if (request.url?.startsWith("/token")) return response.end(JSON.stringify({ token: `t${++tokens}` }));
+      if (range !== undefined) ranges.push(`${range} ${authorization}`);
+      // The first one is good for two calls and a part.
+      if (authorization === undefined || (ranges.length > 1 && authorization === "Bearer t1"))
+        return response.writeHead(401, { "www-authenticate": `Bearer realm="http://${host}/token"` }).end();
+      if (request.method === "HEAD") return response.writeHead(404).end();
+      if (request.method === "GET") return response.writeHead(204, { range: "0-5999" }).end();
+      return request.on("end", () => {
+        const status = request.method === "PUT" ? 201 : 202;
+        response.writeHead(status, { location: "/v2/upload" }).end();
+      });
+    });
+    expect(await client.putBlob("web", bytesSource(digest, bytes), { chunkBytes: 6000 })).toBe("sent");
+    expect(ranges).toEqual(["0-5999 Bearer t1", "6000-9999 Bearer t1", "6000-9999 Bearer t2"]);
+  });
+
   it("is sent where what another repository has may not be read", async () => {
     const { client, calls } = await open((request, response) => {
       if (request.method === "HEAD") response.writeHead(404).end();
@@ -325,6 +346,20 @@ describe("a blob", () => {
       `POST /v2/web/blobs/uploads/?mount=${digest}&from=secret`,
       "POST /v2/web/blobs/uploads/",
     ]);
+  });
+
+  it("is not sent for ever to a registry that takes nothing", async () => {
+    const { client, calls } = await open((request, response) => {
+      if (request.method === "HEAD") response.writeHead(404).end();
+      else if (request.method === "GET") response.writeHead(204, { range: "0-999" }).end();
+      else request.on("end", () => response.writeHead(202, { location: "/upload", range: "0-999" }).end());
+    });
+    const outcome = client.putBlob("web", bytesSource(digest, bytes), { chunkBytes: 1000 });
+    await expect(outcome).rejects.toMatchObject({
+      ...lies,
+      message: expect.stringContaining("took nothing") as string,
+    });
+    expect(calls.filter((call) => call.startsWith("PATCH"))).toHaveLength(4);
   });
 
   it("that cannot be read fails as its source says, at once, and nothing of it stays", async () => {

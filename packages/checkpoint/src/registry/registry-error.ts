@@ -65,7 +65,7 @@ function errorsIn(body: string): readonly { readonly code: string; readonly mess
 }
 
 /** Seconds or a date (RFC 9110, 10.2.3), in milliseconds from now. */
-export function retryAfter(header: string | undefined, now: number): number | undefined {
+function retryAfter(header: string | undefined, now: number): number | undefined {
   if (header === undefined) return undefined;
   if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000;
   const at = Date.parse(header);
