@@ -153,6 +153,10 @@ const containerStatus = Type.Object(
     name: Type.String({ maxLength: 63 }),
     containerID: Type.Optional(Type.String({ maxLength: 256, description: "As in the pod's status: engine://id." })),
     attemptTime: Type.Optional(time("When the kubelet was asked last.")),
+    attempts: Type.Optional(Type.Integer({ format: "int32", minimum: 0, description: "How often it was asked." })),
+    timeoutSeconds: Type.Optional(
+      Type.Integer({ format: "int32", minimum: 0, description: "The time that it was given." }),
+    ),
     archive: Type.Optional(Type.String({ maxLength: 1024, description: "The archive's file in the node's store." })),
     digest: Type.Optional(Type.String({ maxLength: 128, description: "Of the archive: sha256:…" })),
     image: Type.Optional(
@@ -196,6 +200,15 @@ const status = Type.Object(
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
         description: "The checkpoint of each container.",
+      }),
+    ),
+    copies: Type.Optional(
+      Type.Unsafe<readonly string[]>({
+        type: "array",
+        maxItems: 256,
+        items: { type: "string", maxLength: 253 },
+        "x-kubernetes-list-type": "set",
+        description: "Other nodes that restores have brought the archives to.",
       }),
     ),
     template: Type.Optional(

@@ -6,6 +6,7 @@ export const checkpointErrorCodes = {
   FW_CHECKPOINT_LIMIT: "a checkpoint archive holds more than the reader's limits allow",
   FW_CHECKPOINT_IMAGE: "a CRIU image in a checkpoint cannot be decoded, or JSON cannot be encoded as one",
   FW_CHECKPOINT_AGENT: "a node's agent cannot be reached, or refuses",
+  FW_CHECKPOINT_KUBELET: "a kubelet cannot be reached, or does not take a checkpoint",
   FW_CHECKPOINT_DISK: "a node's disk has no room for a checkpoint",
   FW_CHECKPOINT_DIGEST: "a checkpoint archive is not what it was when it was described",
   FW_CHECKPOINT_REFERENCE: "the name of an image in a registry is malformed",

@@ -49,3 +49,18 @@ export * from "./registry/image-push.ts";
 export * from "./registry/image-pull.ts";
 export * from "./registry/signing-key.ts";
 export * from "./registry/signature.ts";
+export { artifactRoutes, type AgentArtifactsOptions } from "./node/agent-artifacts.ts";
+export * from "./cluster/access-rules.ts";
+export * from "./cluster/agents.ts";
+export * from "./cluster/create-checkpoints.ts";
+export { directTaker, proxyTaker, KubeletRefusal, type Taker } from "./cluster/kubelet.ts";
+export * from "./cluster/registry-artifacts.ts";
+export * from "./cluster/resources.ts";
+export { checkpointMetrics } from "./cluster/checkpoint-metrics.ts";
+export { defaultJudges } from "./cluster/judges.ts";
+export {
+  verdictCodes,
+  type Verdict,
+  type VerdictCodeName,
+  type VerdictSeverity,
+} from "./core/verdict/verdict-codes.ts";

@@ -1,2 +1,2 @@
 export type { Rights } from "./access.ts";
-export { managerRights } from "./rights.ts";
+export { checkpointRights, managerRights } from "./rights.ts";

@@ -9,6 +9,7 @@ import {
   createManager,
   createServingCertificates,
   createWebhookServer,
+  fencedClient,
   FleetwrightError,
   isAlreadyExists,
   isForbidden,
@@ -26,7 +27,8 @@ import { createQuota, webhookConfiguration, type WebhookConfigurationOptions } f
 import { explainMissingCrd } from "./missing-crd.ts";
 import { requireAccess } from "./access.ts";
 import type { Address } from "./address.ts";
-import { managerRights } from "./rights.ts";
+import { openCheckpoints, type CheckpointSettings } from "./checkpoints.ts";
+import { checkpointRights, managerRights } from "./rights.ts";
 
 export interface ManagerSettings {
   readonly client: Client;
@@ -54,6 +56,8 @@ export interface ManagerSettings {
     /** The whole cluster demands the group label. @default false: namespaces that say so */
     readonly requireGroup?: boolean;
   };
+  /** @default checkpoints are nobody's business here */
+  readonly checkpoints?: CheckpointSettings;
   /** Aborts to stop. */
   readonly signal: AbortSignal;
 }
@@ -73,6 +77,7 @@ export interface RunningManager {
 export async function startManager(settings: ManagerSettings): Promise<RunningManager> {
   const { client, clock, random, logger, namespace, signal } = settings;
   await requireAccess(client, managerRights(namespace), signal);
+  if (settings.checkpoints) await requireAccess(client, [checkpointRights], signal);
   await requireCustomResources(client, signal);
   await ensureNamespace(client, namespace, signal);
 
@@ -101,6 +106,18 @@ export async function startManager(settings: ManagerSettings): Promise<RunningMa
     ...settings.quota,
   });
   for (const [path, { name, handler }] of Object.entries(quota.handlers)) webhooks.handle(path, name, handler);
+
+  const checkpoints =
+    settings.checkpoints &&
+    (await openCheckpoints(settings.checkpoints, {
+      client: fencedClient(client, () => manager.assertLeading()),
+      cache,
+      clock,
+      logger,
+      metrics,
+      events,
+      signal,
+    }));
 
   const configure = async (caBundle: string, stop: AbortSignal): Promise<void> => {
     const object = webhookConfiguration({
@@ -167,6 +184,7 @@ export async function startManager(settings: ManagerSettings): Promise<RunningMa
     },
   });
   manager.add(quota.controller);
+  for (const runnable of checkpoints?.runnables ?? []) manager.add(runnable);
   manager.addReadyCheck("quota", () => {
     if (!quota.ready()) throw new Error("still reading the cluster");
   });

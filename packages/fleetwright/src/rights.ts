@@ -1,3 +1,4 @@
+import { checkpointAccessRules } from "@fleetwright/checkpoint";
 import { quotaAccessRules } from "@fleetwright/quota";
 import type { Rights } from "./access.ts";
 
@@ -21,3 +22,6 @@ export function managerRights(namespace: string): readonly [everywhere: Rights, 
     },
   ];
 }
+
+/** What it must be allowed besides, where it looks after checkpoints; `config/rbac/checkpoints.yaml` is made from it. */
+export const checkpointRights: Rights = { rules: checkpointAccessRules() };

@@ -4,7 +4,7 @@ import { pipeline } from "node:stream/promises";
 import { FleetwrightError } from "@fleetwright/kube";
 import type { KeyPair } from "@fleetwright/kube";
 import type { AgentCheckpoint } from "../node/agent-service.ts";
-import type { LiveContainer } from "../node/containers.ts";
+import type { LiveContainer, LiveProcessSummary } from "../node/containers.ts";
 import type { NodeFacts } from "../node/node-facts.ts";
 import type { Tombstone, UnreadableFile } from "../node/store.ts";
 import type { RestoreDifference } from "../core/inspect/verify-restore.ts";
@@ -49,7 +49,7 @@ export interface AgentClient {
   get(digest: string, signal?: AbortSignal): Promise<AgentCheckpoint | undefined>;
   verify(digest: string, signal?: AbortSignal): Promise<void>;
   remove(digest: string, reason: string, signal?: AbortSignal): Promise<boolean>;
-  container(id: string, signal?: AbortSignal): Promise<LiveContainer>;
+  container(id: string, signal?: AbortSignal): Promise<LiveContainer<LiveProcessSummary>>;
   verifyContainer(
     id: string,
     digest: string,

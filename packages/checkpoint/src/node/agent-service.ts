@@ -14,7 +14,7 @@ import { readMounts, readStatistics } from "../core/inspect/summary.ts";
 import { verifyRestore } from "../core/inspect/verify-restore.ts";
 import type { HostFacts } from "../core/image/annotations.ts";
 import { openArchiveFile } from "./archive-file.ts";
-import { readLiveContainer } from "./containers.ts";
+import { readLiveContainer, summarizeContainer } from "./containers.ts";
 import { imageOf } from "./store.ts";
 import type { CheckpointStore, StoredCheckpoint } from "./store.ts";
 
@@ -214,19 +214,7 @@ function storeRoutes({ store, node }: AgentServiceOptions): readonly AgentRoute[
       method: "GET",
       path: /^\/v1\/containers\/([0-9a-f]{64})$/,
       right: "manage",
-      handle: async ({ parts: [id = ""] }) => {
-        const container = await readLiveContainer(id);
-        // What files a process has open tells of its data.
-        return {
-          ...container,
-          processes: container.processes.map(({ openFiles, ...process }) => ({
-            ...process,
-            openKinds: [...new Set(openFiles.map(({ target }) => target.replace(/:?\[\d+\]$/, "")))].filter(
-              (target) => !target.startsWith("/") || /^\/dev\/(nvidia|kfd|dri|infiniband|fuse)/.test(target),
-            ),
-          })),
-        };
-      },
+      handle: async ({ parts: [id = ""] }) => summarizeContainer(await readLiveContainer(id)),
     },
     {
       method: "POST",

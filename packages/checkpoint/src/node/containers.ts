@@ -17,11 +17,17 @@ export interface LiveProcess {
   readonly openFiles: readonly { readonly fd: number; readonly target: string }[];
 }
 
+/** The same without names of files, which tell of a program's data. */
+export interface LiveProcessSummary extends Omit<LiveProcess, "openFiles"> {
+  /** What it has open that is no file, pipe or socket of its own: `anon_inode:[io_uring]`, `/dev/nvidia0`. */
+  readonly openKinds: readonly string[];
+}
+
 /** What a checkpoint of a container that runs would meet. */
-export interface LiveContainer {
+export interface LiveContainer<Process = LiveProcess> {
   readonly id: string;
   /** By host PID; none when it does not run. */
-  readonly processes: readonly LiveProcess[];
+  readonly processes: readonly Process[];
   readonly residentBytes: number;
   /** `address:port` in hexadecimal, as in `/proc/net/tcp`, with the state's number. */
   readonly tcp: readonly {
@@ -109,5 +115,19 @@ export async function readLiveContainer(id: string, proc = "/proc"): Promise<Liv
     processes,
     residentBytes: processes.reduce((sum, { residentBytes }) => sum + residentBytes, 0),
     tcp: first === undefined ? [] : await readTcp(proc, first.hostPid),
+  };
+}
+
+const isPlain = (target: string): boolean =>
+  (target.startsWith("/") && !/^\/dev\/(nvidia|kfd|dri|infiniband|fuse)/.test(target)) ||
+  /^(pipe|socket):/.test(target);
+
+export function summarizeContainer(container: LiveContainer): LiveContainer<LiveProcessSummary> {
+  return {
+    ...container,
+    processes: container.processes.map(({ openFiles, ...process }) => ({
+      ...process,
+      openKinds: [...new Set(openFiles.map(({ target }) => target).filter((target) => !isPlain(target)))],
+    })),
   };
 }

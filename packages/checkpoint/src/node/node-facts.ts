@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { HostFacts } from "../core/image/annotations.ts";
 import { hostFacts } from "./host-facts.ts";
@@ -10,6 +10,8 @@ export interface NodeFacts extends HostFacts {
   /** Security modules that are on: `apparmor`, `selinux`, … */
   readonly securityModules: readonly string[];
   readonly nvidiaDriver?: string;
+  /** containerd's `enable_experimental_restore_via_create`; absent when its configuration cannot be read. */
+  readonly restoreSwitch?: boolean;
 }
 
 /** First number of versions in what a program says of itself; absent when there is no such program. */
@@ -30,6 +32,31 @@ const textOf = async (path: string): Promise<string> => {
   }
 };
 
+/** From the configuration of the containerd that runs: `--config`, or where it looks by itself. */
+async function restoreSwitch(): Promise<boolean | undefined> {
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    if ((await textOf(`/proc/${pid}/comm`)).trim() !== "containerd") continue;
+    // One of this very machine's namespaces: others may have their own.
+    if ((await linkOf(`/proc/${pid}/ns/mnt`)) !== (await linkOf("/proc/self/ns/mnt"))) continue;
+    const words = (await textOf(`/proc/${pid}/cmdline`)).split("\0");
+    const flag = words.findIndex((word) => /^(--config|-c)$/.test(word));
+    const path =
+      flag >= 0 ? words[flag + 1] : words.find((word) => word.startsWith("--config="))?.slice("--config=".length);
+    const text = await textOf(path ?? "/etc/containerd/config.toml");
+    if (text === "") return path === undefined ? false : undefined;
+    return /^\s*enable_experimental_restore_via_create\s*=\s*true\b/m.test(text);
+  }
+  return undefined;
+}
+
+const linkOf = async (path: string): Promise<string> => {
+  try {
+    return await readlink(path);
+  } catch {
+    return "";
+  }
+};
+
 /** Asks the machine; programs are those of the PATH, as the engine finds them. */
 export async function readNodeFacts(): Promise<NodeFacts> {
   const [cpu, modules, nvidia, criuVersion, engineVersion, runtimeVersion] = await Promise.all([
@@ -40,6 +67,7 @@ export async function readNodeFacts(): Promise<NodeFacts> {
     versionOf("containerd", "--version"),
     versionOf("runc", "--version"),
   ]);
+  const restores = await restoreSwitch();
   const field = (name: string): string | undefined => new RegExp(`^${name}\\s*:\\s*(.*)$`, "m").exec(cpu)?.[1];
   const nvidiaDriver = /Kernel Module\D*(\d+\.\d+(?:\.\d+)?)/.exec(nvidia)?.[1];
   const cpuModel = field("model name");
@@ -55,5 +83,6 @@ export async function readNodeFacts(): Promise<NodeFacts> {
       .split(",")
       .filter((name) => name !== ""),
     ...(nvidiaDriver && { nvidiaDriver }),
+    ...(restores !== undefined && { restoreSwitch: restores }),
   };
 }

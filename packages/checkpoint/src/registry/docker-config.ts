@@ -73,6 +73,17 @@ export function dockerCredentials(options: DockerConfigOptions = {}): FindCreden
   };
 }
 
+/**
+ * Credentials of a Secret of type `kubernetes.io/dockerconfigjson`: only what it holds itself, no helper is run.
+ *
+ * @param place how messages call it
+ * @throws FleetwrightError `FW_CHECKPOINT_CREDENTIALS`, from here and from the function
+ */
+export function secretCredentials(text: string, place: string): FindCredential {
+  const config = parseConfig(text, place);
+  return async (registry, repository) => credentialIn(config.auths ?? {}, registry, repository, place);
+}
+
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 

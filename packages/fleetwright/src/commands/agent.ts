@@ -1,6 +1,7 @@
 import { appendFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import {
+  artifactRoutes,
   openStore,
   readNodeFacts,
   startAgentService,
@@ -11,6 +12,7 @@ import {
 import { createCertificateFiles, type KeyPair } from "@fleetwright/kube";
 import { parseAddress } from "../address.ts";
 import { defineCommand, integer, text } from "../command.ts";
+import { readRegistryOptions, registryOptions } from "../registry-options.ts";
 
 /** `fleetwright agent`: see docs/checkpoints.md. */
 export const agentCommand = defineCommand({
@@ -26,6 +28,7 @@ export const agentCommand = defineCommand({
       "--cert-dir <folder>",
       "folder with tls.crt and tls.key for the node's name, and ca.crt, which clients' certificates are of; read again when they change (default: the manager is not served)",
     ),
+    ...registryOptions,
     auditLog: text("--audit-log <file>", "file that every call is appended to as a line of JSON (default: the log)"),
     logLevel: { ...text("--log-level <level>", "what is logged", "info"), choices: ["debug", "info", "warn", "error"] },
   },

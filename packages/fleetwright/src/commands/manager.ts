@@ -1,8 +1,30 @@
+import { readFile } from "node:fs/promises";
 import { Registry } from "prom-client";
+import type { CheckpointSettings } from "../checkpoints.ts";
 import { clusterOptions, defineCommand, duration, flag, integer, text } from "../command.ts";
 import { withCluster } from "../connection.ts";
+import { readRegistryOptions, registryOptions } from "../registry-options.ts";
 import { startManager } from "../manager.ts";
 import { parseAddress, parseServiceName } from "../address.ts";
+
+async function checkpointSettings(options: {
+  readonly agentCertDir: string;
+  readonly agentPort: number;
+  readonly kubeletCertDir: string;
+  readonly plainRegistries: string;
+  readonly registryCa: string;
+  readonly signingKey: string;
+  readonly checkpointsPerNode: number;
+}): Promise<CheckpointSettings> {
+  return {
+    agentCertificates: options.agentCertDir,
+    agentPort: options.agentPort,
+    maxConcurrentPerNode: options.checkpointsPerNode,
+    ...(options.kubeletCertDir === "" ? {} : { kubeletCertificates: options.kubeletCertDir }),
+    ...(await readRegistryOptions(options)),
+    ...(options.signingKey === "" ? {} : { signingKey: await readFile(options.signingKey, "utf8") }),
+  };
+}
 
 /** `fleetwright manager`: see docs/manager.md. */
 export const managerCommand = defineCommand({
@@ -46,6 +68,24 @@ export const managerCommand = defineCommand({
       "--require-biz-group",
       "refuse workloads without a group in every namespace, not only in labelled ones",
     ),
+    agentCertDir: text(
+      "--agent-cert-dir <folder>",
+      "folder with tls.crt and tls.key that the nodes' agents know, and their ca.crt (default: no checkpoints)",
+    ),
+    agentPort: integer("--agent-port <port>", "where agents listen on their nodes", 5781, 1, 65_535),
+    kubeletCertDir: text(
+      "--kubelet-cert-dir <folder>",
+      "folder with tls.crt and tls.key of a user that may create nodes/checkpoint, and the kubelets' ca.crt (default: through the API server)",
+    ),
+    ...registryOptions,
+    signingKey: text("--signing-key <file>", "private key, PEM, that checkpoints in registries are signed with"),
+    checkpointsPerNode: integer(
+      "--checkpoints-per-node <count>",
+      "containers of a node that are frozen at once",
+      1,
+      1,
+      64,
+    ),
     qps: integer("--kube-api-qps <count>", "calls a second to the API server; 0 is no limit", 0, 0, 100_000),
     burst: integer("--kube-api-burst <count>", "calls at once above that rate; 0 is the rate itself", 0, 0, 100_000),
     logLevel: { ...text("--log-level <level>", "what is logged", "info"), choices: ["debug", "info", "warn", "error"] },
@@ -86,6 +126,7 @@ export const managerCommand = defineCommand({
             holdLifeMs: options.quotaHoldLife,
             requireGroup: options.requireBizGroup,
           },
+          ...(options.agentCertDir === "" ? {} : { checkpoints: await checkpointSettings(options) }),
           signal: context.signal,
         });
         await manager.done;

@@ -32,11 +32,15 @@ const crio = "io.kubernetes.cri-o.annotations.checkpoint.";
 /** What podman looks for (podman-container-checkpoint(1), `--create-image`). */
 const podman = "io.podman.annotations.checkpoint.";
 
+/** The host as JSON: whoever pulls the image elsewhere knows what it was taken on, and makes the same image of it. */
+export const hostAnnotation = "fleetwright.dev/checkpoint-host";
+
 /** The markers of all three engines: none of them looks at another's. */
 export function checkpointAnnotations(metadata: CheckpointMetadata, host: HostFacts): Annotations {
   const { engine, container, pod, namespace, podUid, runtime, image, imageRef } = metadata;
   const distribution = host.distribution;
   return given({
+    [hostAnnotation]: JSON.stringify(host),
     [`${criu}container.name`]: container,
     [`${criu}engine.name`]: engine,
     [`${criu}engine.version`]: host.engineVersion,

@@ -1,0 +1,732 @@
+import {
+  restoredByAnnotation,
+  restoreReasons,
+  setCondition,
+  type CheckpointRestoreStatus,
+  type CheckpointVerdict,
+  type ContainerCheckpoint,
+  type RestoreDifference,
+  type RestorePhase,
+} from "@fleetwright/api";
+import {
+  ConfigMaps,
+  isAlreadyExists,
+  isBeingDeleted,
+  isNotFound,
+  PersistentVolumeClaims,
+  Pods,
+  Secrets,
+  type Client,
+  type Clock,
+  type EventRecorder,
+  type Informer,
+  type Logger,
+  type Node,
+  type Pod,
+  type Reconciler,
+  type ReconcileRequest,
+  type ReconcileResult,
+} from "@fleetwright/kube";
+import { neededObjects, restoredPod, type SavedTemplate } from "../core/restore/pod-template.ts";
+import type { AgentCheckpoint } from "../node/agent-service.ts";
+import type { AgentClient, AgentNode } from "./agent-client.ts";
+import type { Agents } from "./agents.ts";
+import type { Artifacts } from "./artifacts.ts";
+import { checkpoints, restores, type CheckpointObject, type RestoreObject } from "./resources.ts";
+import type { RestoreJudge } from "./restore-judge.ts";
+
+export interface RestoreReconcilerOptions {
+  readonly client: Client;
+  readonly nodes: Informer<Node>;
+  readonly agents: Agents;
+  readonly artifacts: Artifacts;
+  readonly judge: RestoreJudge;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events?: Pick<EventRecorder, "event">;
+  readonly metrics?: RestoreMetrics;
+}
+
+export interface RestoreMetrics {
+  restored(result: "succeeded" | "failed", seconds: number): void;
+}
+
+const pollMs = 500;
+const defaultTimeoutMs = 600_000;
+
+class Refused extends Error {
+  readonly reason: string;
+  readonly verdicts: readonly CheckpointVerdict[];
+  constructor(reason: string, message: string, verdicts: readonly CheckpointVerdict[] = []) {
+    super(message);
+    this.reason = reason;
+    this.verdicts = verdicts;
+  }
+}
+
+const bare = (containerID: string | undefined): string => (containerID ?? "").replace(/^[a-z-]+:\/\//, "");
+
+const takesPods = (node: Node | undefined): boolean =>
+  node !== undefined &&
+  node.spec?.unschedulable !== true &&
+  node.metadata.deletionTimestamp === undefined &&
+  node.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
+
+/** The engines' own words on why a container does not come up. */
+const waitingFor = (
+  pod: Pod,
+): readonly { readonly name: string; readonly reason: string; readonly message: string }[] =>
+  (pod.status?.containerStatuses ?? []).flatMap(({ name, state }) =>
+    state?.waiting ? [{ name, reason: state.waiting.reason ?? "", message: state.waiting.message ?? "" }] : [],
+  );
+
+/**
+ * Brings a pod up from a Checkpoint: chooses the node and judges, brings the archives there, stops the source for certain if it is a move, starts the pod, and compares what runs with what was saved.
+ * Every step looks first whether it was done already.
+ */
+export class RestoreReconciler implements Reconciler {
+  readonly #options: RestoreReconcilerOptions;
+
+  constructor(options: RestoreReconcilerOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(
+    { namespace = "", name }: ReconcileRequest,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult | undefined> {
+    const { client, clock } = this.#options;
+    const read = () => client.get(restores, { namespace, name }, { signal });
+    let restore: RestoreObject;
+    try {
+      restore = await read();
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+    const phase = restore.status?.phase ?? "Pending";
+    if (isBeingDeleted(restore) || phase === "Succeeded" || phase === "Failed") return undefined;
+    try {
+      const start = Date.parse(restore.status?.startTime ?? restore.metadata.creationTimestamp ?? "");
+      const limit = (restore.spec.timeoutSeconds ?? defaultTimeoutMs / 1000) * 1000;
+      const left = start + limit - clock.now();
+      if (left <= 0) {
+        const said = restore.status?.conditions?.find(({ type }) => type === "Ready")?.message ?? "";
+        throw new Refused(restoreReasons.failed, `not done within ${limit / 1000} s: ${said}`);
+      }
+      const result = await this.#advance(restore, signal);
+      return result?.requeueAfterMs === undefined ? result : { requeueAfterMs: Math.min(result.requeueAfterMs, left) };
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      await this.#fail(await read(), error, signal);
+      return undefined;
+    }
+  }
+
+  async #advance(restore: RestoreObject, signal: AbortSignal): Promise<ReconcileResult | undefined> {
+    const { client } = this.#options;
+    const { namespace = "" } = restore.metadata;
+    const { checkpointName } = restore.spec;
+    let checkpoint: CheckpointObject;
+    try {
+      checkpoint = await client.get(checkpoints, { namespace, name: checkpointName }, { signal });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      throw new Refused(
+        restoreReasons.checkpointNotReady,
+        `there is no Checkpoint "${checkpointName}" in namespace "${namespace}"`,
+      );
+    }
+    const phase = checkpoint.status?.phase ?? "Pending";
+    if (phase === "Failed")
+      throw new Refused(
+        restoreReasons.checkpointNotReady,
+        `Checkpoint "${checkpointName}" failed: there is nothing to restore`,
+      );
+    if (phase !== "Completed" && phase !== "Stored") {
+      await this.#write(
+        restore,
+        { phase: "Pending" },
+        restoreReasons.checkpointNotReady,
+        `Checkpoint "${checkpointName}" is ${phase}`,
+        signal,
+      );
+      return { requeueAfterMs: 1_000 };
+    }
+    switch (restore.status?.phase) {
+      case undefined:
+      case "Pending":
+        return this.#begin(restore, checkpoint, signal);
+      case "Preparing":
+        return this.#prepare(restore, checkpoint, signal);
+      case "Stopping":
+        return this.#stop(restore, checkpoint, signal);
+      case "Starting":
+        return this.#start(restore, checkpoint, signal);
+      default:
+        return this.#verify(restore, checkpoint, signal);
+    }
+  }
+
+  /** The pod that exists, for a restore in place. */
+  async #target(restore: RestoreObject, signal: AbortSignal): Promise<Pod | undefined> {
+    const { namespace = "" } = restore.metadata;
+    try {
+      return await this.#options.client.get(Pods, { namespace, name: restore.spec.podName }, { signal });
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The node of a new pod: the one that is asked for, that of the archives, or another like it. */
+  #candidates(restore: RestoreObject, checkpoint: CheckpointObject): readonly string[] {
+    const { nodes } = this.#options;
+    const { nodeName: asked } = restore.spec;
+    if (asked !== undefined) return [asked];
+    const home = checkpoint.status?.nodeName ?? "";
+    const architecture = nodes.get({ name: home })?.metadata.labels?.["kubernetes.io/arch"];
+    const others = nodes
+      .list()
+      .filter((node) => takesPods(node) && node.metadata.name !== home)
+      .filter(({ metadata }) => architecture === undefined || metadata.labels?.["kubernetes.io/arch"] === architecture)
+      .map(({ metadata }) => metadata.name ?? "");
+    const near = (name: string): number => (checkpoint.status?.copies?.includes(name) ? 0 : 1);
+    const ordered = others.toSorted((a, b) => near(a) - near(b) || (a < b ? -1 : 1)).slice(0, 5);
+    return takesPods(nodes.get({ name: home })) ? [home, ...ordered] : ordered;
+  }
+
+  async #begin(
+    restore: RestoreObject,
+    checkpoint: CheckpointObject,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult | undefined> {
+    const { clock, judge, nodes, agents } = this.#options;
+    const { spec } = restore;
+    const template = checkpoint.status?.template as
+      | { metadata: Omit<SavedTemplate, "spec">; spec: SavedTemplate["spec"] }
+      | undefined;
+    if (template === undefined)
+      throw new Refused(
+        restoreReasons.checkpointNotReady,
+        `Checkpoint "${spec.checkpointName}" keeps no template of its pod`,
+      );
+    let candidates = this.#candidates(restore, checkpoint);
+    if (spec.mode === "InPlace") {
+      const pod = await this.#target(restore, signal);
+      if (pod?.spec?.nodeName === undefined) {
+        await this.#write(
+          restore,
+          { phase: "Pending" },
+          restoreReasons.inProgress,
+          `waiting for pod "${spec.podName}" to be on a node`,
+          signal,
+        );
+        return { requeueAfterMs: 1_000 };
+      }
+      if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed")
+        throw new Refused(
+          restoreReasons.specMismatch,
+          `pod "${spec.podName}" has ended (${pod.status.phase}): its containers don't start again; restore with mode Create`,
+        );
+      const names = pod.spec.containers.map(({ name }) => name);
+      const missing = (checkpoint.status?.containers ?? []).filter(({ name }) => !names.includes(name));
+      if (missing.length > 0)
+        throw new Refused(
+          restoreReasons.specMismatch,
+          `pod "${spec.podName}" has no container "${missing[0]?.name}", which the checkpoint is of`,
+        );
+      candidates = [pod.spec.nodeName];
+    } else {
+      const there = await this.#target(restore, signal);
+      const { podName, podUID } = { podName: checkpoint.spec.podName, podUID: checkpoint.status?.podUID };
+      const isSource = there !== undefined && there.metadata.name === podName && there.metadata.uid === podUID;
+      if (
+        there !== undefined &&
+        there.metadata.annotations?.[restoredByAnnotation] !== restore.metadata.uid &&
+        !(isSource && spec.stopSource)
+      )
+        throw new Refused(
+          restoreReasons.failed,
+          `there is a pod "${spec.podName}" already${isSource ? ": set spec.stopSource to replace it" : "; choose another spec.podName"}`,
+        );
+    }
+    if (candidates.length === 0)
+      throw new Refused(
+        restoreReasons.wrongNode,
+        "no node takes pods now that is like the one that the checkpoint was taken on",
+        [
+          {
+            code: "NoNode",
+            severity: "error",
+            message: "no Ready, schedulable node of that architecture",
+            action: "uncordon one, or name one by spec.nodeName",
+          },
+        ],
+      );
+    let refusal: Refused | undefined;
+    for (const nodeName of candidates) {
+      const agent = agents.of(nodeName);
+      const verdicts: CheckpointVerdict[] = [];
+      if (nodes.get({ name: nodeName }) === undefined)
+        verdicts.push({
+          code: "NodeGone",
+          severity: "error",
+          message: `there is no node "${nodeName}"`,
+          action: "name one that exists",
+        });
+      else
+        try {
+          if (agent === undefined) throw new Error(`node "${nodeName}" has no address`);
+          const facts = await agent.node(signal);
+          const source = await this.#sourceFacts(checkpoint, agent, signal);
+          const known = nodes.get({ name: nodeName });
+          if (known)
+            verdicts.push(
+              ...(await judge.judge(
+                { checkpoint, template: template.spec, node: known, facts, source, restore },
+                signal,
+              )),
+            );
+          verdicts.push(...(await this.#missingVolumes(restore, template.spec, signal)));
+        } catch (error) {
+          if (signal.aborted) throw error;
+          verdicts.push({
+            code: "AgentUnreachable",
+            severity: "error",
+            message: error instanceof Error ? error.message : String(error),
+            action: `run "fleetwright agent" on node "${nodeName}"`,
+          });
+        }
+      const bad = verdicts.find(({ severity }) => severity === "error");
+      const risk = verdicts.find(({ severity }) => severity === "warning");
+      if (bad || (risk && spec.acceptRisks !== true)) {
+        refusal ??= bad
+          ? new Refused(restoreReasons.refused, `node "${nodeName}": ${bad.message}`, verdicts)
+          : new Refused(
+              restoreReasons.risky,
+              `node "${nodeName}": ${risk?.message}; set spec.acceptRisks to restore nevertheless`,
+              verdicts,
+            );
+        continue;
+      }
+      const startTime = restore.status?.startTime ?? new Date(clock.now()).toISOString();
+      const next = await this.#write(
+        restore,
+        { phase: "Preparing", nodeName, startTime, verdicts: verdicts.slice(0, 64) },
+        restoreReasons.inProgress,
+        `bringing the archives to node "${nodeName}"`,
+        signal,
+      );
+      return this.#prepare(next, checkpoint, signal);
+    }
+    if (refusal) throw refusal;
+    return undefined;
+  }
+
+  /** Of the archives, from whichever agent has them; without one, verdicts do without. */
+  async #sourceFacts(
+    checkpoint: CheckpointObject,
+    near: AgentClient,
+    signal: AbortSignal,
+  ): Promise<AgentCheckpoint | undefined> {
+    const [first] = checkpoint.status?.containers ?? [];
+    if (first?.digest === undefined) return undefined;
+    const home = this.#options.agents.of(checkpoint.status?.nodeName ?? "");
+    for (const agent of [near, ...(home ? [home] : [])]) {
+      try {
+        const found = await agent.get(first.digest, signal);
+        if (found) return found;
+      } catch (error) {
+        if (signal.aborted) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  async #missingVolumes(
+    restore: RestoreObject,
+    spec: SavedTemplate["spec"],
+    signal: AbortSignal,
+  ): Promise<readonly CheckpointVerdict[]> {
+    if (restore.spec.volumes === "Empty" || restore.spec.mode === "InPlace") return [];
+    const missing = await this.#missingObjects(restore, spec, signal);
+    return missing.map(({ kind, name, volume }) => ({
+      code: "VolumeMissing",
+      severity: "error" as const,
+      message: `${kind} "${name}" of volume "${volume}" does not exist in namespace "${restore.metadata.namespace}"`,
+      action: 'make it, or restore with volumes "Empty"',
+    }));
+  }
+
+  async #missingObjects(restore: RestoreObject, spec: SavedTemplate["spec"], signal: AbortSignal) {
+    const { client } = this.#options;
+    const { namespace = "" } = restore.metadata;
+    const missing = [];
+    for (const needed of neededObjects(spec)) {
+      const resource = { PersistentVolumeClaim: PersistentVolumeClaims, Secret: Secrets, ConfigMap: ConfigMaps }[
+        needed.kind
+      ];
+      try {
+        await client.get(resource, { namespace, name: needed.name }, { signal });
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+        missing.push(needed);
+      }
+    }
+    return missing;
+  }
+
+  async #prepare(
+    restore: RestoreObject,
+    checkpoint: CheckpointObject,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult | undefined> {
+    const { client, agents, artifacts } = this.#options;
+    const nodeName = restore.status?.nodeName ?? "";
+    const target = agents.of(nodeName);
+    if (target === undefined) throw new Refused(restoreReasons.wrongNode, `node "${nodeName}" is gone`);
+    let current = checkpoint;
+    for (const container of checkpoint.status?.containers ?? []) {
+      if (container.digest === undefined) continue;
+      if (await target.get(container.digest, signal)) continue;
+      const { copies = [] } = current.status ?? {};
+      // Before the first byte: a copy that nobody knows of would be nobody's.
+      if (nodeName !== current.status?.nodeName && !copies.includes(nodeName))
+        current = await client.updateStatus(
+          checkpoints,
+          { ...current, status: { ...current.status, copies: [...copies, nodeName] } },
+          { signal },
+        );
+      await this.#bring(current, container, target, artifacts, signal);
+    }
+    const next = await this.#write(
+      restore,
+      { phase: restore.spec.stopSource ? "Stopping" : "Starting" },
+      restoreReasons.inProgress,
+      restore.spec.stopSource ? `stopping pod "${checkpoint.spec.podName}"` : `starting pod "${restore.spec.podName}"`,
+      signal,
+    );
+    return restore.spec.stopSource ? this.#stop(next, checkpoint, signal) : this.#start(next, checkpoint, signal);
+  }
+
+  async #bring(
+    checkpoint: CheckpointObject,
+    container: ContainerCheckpoint,
+    target: AgentClient,
+    artifacts: Artifacts,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { digest = "", artifact } = container;
+    const home = checkpoint.status?.nodeName ?? "";
+    const failures: string[] = [];
+    for (const place of [home, ...(checkpoint.status?.copies ?? [])]) {
+      const source = this.#options.agents.of(place);
+      if (source === undefined) continue;
+      try {
+        if ((await source.get(digest, signal)) === undefined) continue;
+        await source.copyTo(digest, target, signal);
+        return;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        failures.push(error instanceof Error ? error.message : String(error));
+      }
+    }
+    if (artifact !== undefined) {
+      await artifacts.pull(target, checkpoint, artifact, digest, signal);
+      return;
+    }
+    if (failures.length > 0) throw new Error(failures.join("; "));
+    throw new Refused(
+      restoreReasons.wrongNode,
+      `the archive of container "${container.name}" (${digest}) is on no node and in no registry any more`,
+    );
+  }
+
+  /**
+   * The fence: whoever was frozen must not go on beside its copy. The API object goes only when the kubelet says that the containers ended, unless it was deleted by force or the node is lost:
+   * hence the node's own word, or the administrator's that it is out of service.
+   */
+  async #stop(
+    restore: RestoreObject,
+    checkpoint: CheckpointObject,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult | undefined> {
+    const { client, agents, nodes } = this.#options;
+    const { namespace = "" } = restore.metadata;
+    const { podName } = checkpoint.spec;
+    const uid = checkpoint.status?.podUID;
+    let source: Pod | undefined;
+    try {
+      source = await client.get(Pods, { namespace, name: podName }, { signal });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    if (source !== undefined && source.metadata.uid === uid) {
+      if (source.metadata.deletionTimestamp === undefined)
+        try {
+          await client.delete(Pods, { namespace, name: podName }, { ...(uid && { preconditions: { uid } }), signal });
+        } catch (error) {
+          if (!isNotFound(error)) throw error;
+        }
+      return { requeueAfterMs: pollMs };
+    }
+    const nodeName = checkpoint.status?.nodeName ?? "";
+    const node = nodes.get({ name: nodeName });
+    const outOfService = node?.spec?.taints?.some(({ key }) => key === "node.kubernetes.io/out-of-service") === true;
+    if (!outOfService) {
+      const problem = await this.#stillRuns(checkpoint, agents.of(nodeName), signal);
+      if (problem !== undefined) {
+        await this.#write(restore, {}, restoreReasons.sourceNotStopped, problem, signal);
+        return { requeueAfterMs: 2_000 };
+      }
+    }
+    const next = await this.#write(
+      restore,
+      { phase: "Starting" },
+      restoreReasons.inProgress,
+      `starting pod "${restore.spec.podName}"`,
+      signal,
+    );
+    return this.#start(next, checkpoint, signal);
+  }
+
+  async #stillRuns(
+    checkpoint: CheckpointObject,
+    agent: AgentClient | undefined,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const { nodeName = "", containers = [] } = checkpoint.status ?? {};
+    const advice = `once it is certain that it is off, taint it: kubectl taint node ${nodeName} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`;
+    if (agent === undefined)
+      return `whether the source has stopped cannot be told: node "${nodeName}" is gone or has no address; ${advice}`;
+    try {
+      for (const { name, containerID } of containers) {
+        const { processes } = await agent.container(bare(containerID), signal);
+        if (processes.length > 0)
+          return `container "${name}" still has ${processes.length} processes on node "${nodeName}"`;
+      }
+      return undefined;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return `whether the source has stopped cannot be told: ${error instanceof Error ? error.message : String(error)}; ${advice}`;
+    }
+  }
+
+  async #images(
+    restore: RestoreObject,
+    checkpoint: CheckpointObject,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, string>> {
+    const nodeName = restore.status?.nodeName ?? "";
+    const agent = this.#options.agents.of(nodeName);
+    if (agent === undefined) throw new Refused(restoreReasons.wrongNode, `node "${nodeName}" is gone`);
+    const { imagePort }: AgentNode = await agent.node(signal);
+    const images = new Map<string, string>();
+    for (const { name, digest } of checkpoint.status?.containers ?? []) {
+      if (digest === undefined) continue;
+      const stored = await agent.get(digest, signal);
+      if (stored === undefined) throw new Error(`node "${nodeName}" has lost archive ${digest}`);
+      images.set(name, `localhost:${imagePort}/checkpoint@${stored.image}`);
+    }
+    return images;
+  }
+
+  async #start(
+    restore: RestoreObject,
+    checkpoint: CheckpointObject,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult | undefined> {
+    const { client } = this.#options;
+    const { spec, metadata, status } = restore;
+    const { namespace = "", uid = "" } = metadata;
+    const images = await this.#images(restore, checkpoint, signal);
+    let pod = await this.#target(restore, signal);
+    if (spec.mode === "InPlace") {
+      if (pod === undefined || (status?.podUID !== undefined && pod.metadata.uid !== status.podUID))
+        throw new Refused(restoreReasons.specMismatch, `pod "${spec.podName}" is gone`);
+      const differs = pod.spec?.containers.some(({ name, image }) => images.has(name) && images.get(name) !== image);
+      if (differs)
+        pod = await client.patch(
+          Pods,
+          { namespace, name: spec.podName },
+          {
+            type: "strategic",
+            patch: {
+              metadata: {
+                ...(pod.metadata.uid && { uid: pod.metadata.uid }),
+                annotations: { [restoredByAnnotation]: uid },
+              },
+              spec: { containers: [...images].map(([name, image]) => ({ name, image })) },
+            },
+          },
+          { signal },
+        );
+    } else if (pod === undefined || pod.metadata.annotations?.[restoredByAnnotation] !== uid) {
+      const saved = checkpoint.status?.template as {
+        metadata: Omit<SavedTemplate, "spec">;
+        spec: SavedTemplate["spec"];
+      };
+      const template: SavedTemplate = { ...saved.metadata, spec: saved.spec };
+      const empty = spec.volumes === "Empty" ? await this.#missingObjects(restore, template.spec, signal) : [];
+      const wanted = restoredPod(template, {
+        name: spec.podName,
+        namespace,
+        nodeName: status?.nodeName ?? "",
+        images,
+        annotations: { [restoredByAnnotation]: uid },
+        emptyVolumes: new Set(empty.map(({ volume }) => volume)),
+        ...(spec.labels && { labels: spec.labels }),
+        ...(spec.serviceAccountName && { serviceAccountName: spec.serviceAccountName }),
+      });
+      try {
+        pod = await client.create(Pods, wanted, { signal });
+      } catch (error) {
+        if (!isAlreadyExists(error)) throw error;
+        throw new Refused(
+          restoreReasons.failed,
+          `there is a pod "${spec.podName}" already; choose another spec.podName`,
+        );
+      }
+    }
+    const next = await this.#write(
+      restore,
+      { phase: "Verifying", podUID: pod.metadata.uid ?? "" },
+      restoreReasons.inProgress,
+      `waiting for pod "${spec.podName}" to run`,
+      signal,
+    );
+    return this.#verify(next, checkpoint, signal);
+  }
+
+  async #verify(
+    restore: RestoreObject,
+    checkpoint: CheckpointObject,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult | undefined> {
+    const { agents, clock, metrics } = this.#options;
+    const { spec, status = {} } = restore;
+    const nodeName = status.nodeName ?? "";
+    const pod = await this.#target(restore, signal);
+    if (pod === undefined || pod.metadata.uid !== status.podUID)
+      throw new Refused(restoreReasons.failed, `pod "${spec.podName}" was deleted`);
+    const images = await this.#images(restore, checkpoint, signal);
+    const containers = (pod.status?.containerStatuses ?? []).filter(({ name }) => images.has(name));
+    const up = containers.filter(({ name, state, image, imageID }) => {
+      const digest = images.get(name)?.split("@")[1] ?? "";
+      return state?.running !== undefined && (image.includes(digest) || imageID.includes(digest));
+    });
+    if (up.length < images.size) {
+      const scheduled = pod.status?.conditions?.find(({ type }) => type === "PodScheduled");
+      const [waiting] = waitingFor(pod);
+      const ended = containers.find(({ state }) => state?.terminated);
+      if (pod.status?.phase === "Failed" || pod.status?.phase === "Succeeded")
+        throw new Refused(
+          restoreReasons.failed,
+          `pod "${spec.podName}" ended (${pod.status.phase}): ${ended?.state?.terminated?.message ?? ended?.state?.terminated?.reason ?? pod.status.message ?? ""}`,
+        );
+      const why = waiting
+        ? `container "${waiting.name}": ${waiting.reason}: ${waiting.message}`
+        : scheduled?.status === "False"
+          ? `the scheduler: ${scheduled.message ?? ""}`
+          : `waiting for pod "${spec.podName}" to run`;
+      const before = status.conditions?.find(({ type }) => type === "Ready")?.message;
+      if (why !== before) await this.#write(restore, {}, restoreReasons.inProgress, why, signal);
+      return { requeueAfterMs: pollMs };
+    }
+    const agent = agents.of(nodeName);
+    if (agent === undefined) throw new Refused(restoreReasons.wrongNode, `node "${nodeName}" is gone`);
+    const differences: RestoreDifference[] = [];
+    for (const { name, containerID, restartCount } of up) {
+      const digest = checkpoint.status?.containers?.find((container) => container.name === name)?.digest ?? "";
+      const answer = await agent.verifyContainer(bare(containerID), digest, signal);
+      for (const { subject, message } of answer.differences)
+        differences.push({ container: name, subject, message: message.slice(0, 4_000) });
+      if (spec.mode !== "InPlace" && restartCount > 0)
+        differences.push({
+          container: name,
+          subject: "restarts",
+          message: `it was started ${restartCount + 1} times: from the checkpoint each time`,
+        });
+    }
+    const began = up.map(({ state }) => Date.parse(state?.running?.startedAt ?? "")).filter(Number.isFinite);
+    const runs = Math.max(...began);
+    const start = Date.parse(status.startTime ?? "");
+    // Pods tell their start to the second.
+    const timeToRestoreMs = Math.max(0, Math.min(clock.now(), runs + 999) - start);
+    const change = {
+      restoredTime: new Date(Number.isFinite(runs) ? runs : clock.now()).toISOString(),
+      timeToRestoreMs,
+      differences: differences.slice(0, 64),
+    };
+    const [worst] = differences;
+    if (worst && spec.verify !== "Report") {
+      await this.#write(restore, change, restoreReasons.inProgress, worst.message, signal);
+      throw new Refused(restoreReasons.notAsSaved, `container "${worst.container}": ${worst.message}`);
+    }
+    const message = `pod "${spec.podName}" goes on on node "${nodeName}"${worst ? `, but ${worst.message}` : ", as it was saved"}`;
+    const done = await this.#write(
+      restore,
+      { ...change, phase: "Succeeded" },
+      restoreReasons.succeeded,
+      message,
+      signal,
+    );
+    metrics?.restored("succeeded", timeToRestoreMs / 1000);
+    this.#options.events?.event({
+      regarding: done,
+      type: "Normal",
+      reason: restoreReasons.succeeded,
+      action: "Restore",
+      note: message,
+    });
+    return undefined;
+  }
+
+  /** Nothing half-begun stays: a pod of ours that never ran goes again. One that runs, though not as saved, is the user's to judge. */
+  async #fail(restore: RestoreObject, { reason, message, verdicts }: Refused, signal: AbortSignal): Promise<void> {
+    const { client, events, metrics } = this.#options;
+    const { namespace = "" } = restore.metadata;
+    if (restore.spec.mode !== "InPlace" && reason !== restoreReasons.notAsSaved) {
+      const pod = await this.#target(restore, signal);
+      const uid = pod?.metadata.uid;
+      const ran = pod?.status?.containerStatuses?.some(
+        ({ state, lastState }) => state?.running ?? state?.terminated ?? lastState?.terminated,
+      );
+      if (pod && uid && pod.metadata.annotations?.[restoredByAnnotation] === restore.metadata.uid && !ran)
+        await client
+          .delete(Pods, { namespace, name: restore.spec.podName }, { preconditions: { uid }, signal })
+          .catch((error: unknown) => {
+            if (!isNotFound(error)) throw error;
+          });
+    }
+    const failed = await this.#write(
+      restore,
+      { phase: "Failed", ...(verdicts.length > 0 && { verdicts }) },
+      reason,
+      message,
+      signal,
+    );
+    metrics?.restored("failed", 0);
+    events?.event({ regarding: failed, type: "Warning", reason, action: "Restore", note: message });
+  }
+
+  async #write(
+    restore: RestoreObject,
+    change: Partial<CheckpointRestoreStatus>,
+    reason: string,
+    message: string,
+    signal: AbortSignal,
+  ): Promise<RestoreObject> {
+    const phase: RestorePhase = change.phase ?? restore.status?.phase ?? "Pending";
+    const conditions = setCondition(restore.status?.conditions ?? [], {
+      type: "Ready",
+      status: phase === "Succeeded" ? "True" : phase === "Failed" ? "False" : "Unknown",
+      reason,
+      message: message.slice(0, 32_000),
+      lastTransitionTime: new Date(this.#options.clock.now()).toISOString(),
+    });
+    const status: CheckpointRestoreStatus = { ...restore.status, ...change, phase, conditions };
+    return this.#options.client.updateStatus(restores, { ...restore, status }, { signal });
+  }
+}

@@ -1,0 +1,45 @@
+import { verdictOf } from "./verdict-codes.ts";
+import type { Verdict, VerdictCodeName } from "./verdict-codes.ts";
+
+/** What a kubelet or the API server's proxy answered to `POST /checkpoint/…`. */
+export interface TakingRefusal {
+  readonly status: number;
+  readonly body: string;
+  readonly through: "kubelet" | "api-server";
+}
+
+/** Texts of kubelets and engines, in the order in which they are looked for: they have no codes (reference: KEP-2008, CRI-O, containerd). */
+const texts: readonly (readonly [text: RegExp, code: VerdictCodeName])[] = [
+  [/CheckpointContainer is only supported in the CRI v1 runtime API/i, "EngineTooOld"],
+  [/pod level PID namespace requested .* does not have an infra container/i, "InfraContainerDropped"],
+  [/checkpoint\/restore support not available|checkpoint.* support (is )?disabled/i, "EngineWithoutCheckpoint"],
+  [/unknown (method|service)|Unimplemented|not implemented/i, "EngineTooOld"],
+  [/no space left on device/i, "DiskHeadroom"],
+  [/io_uring/i, "IoUringInUse"],
+  [/CRIU (binary )?not found|criu.*executable file not found|exec: "criu"|install criu/i, "CriuMissing"],
+  [/criu.*(version|too old)|checkpoint\/restore requires at least CRIU/i, "CriuTooOld"],
+  [/Connected TCP socket|tcp-established|established.*TCP/i, "TcpRefused"],
+  [/Can't lookup mount|unreachable sharing|doesn't have a proper root mount/i, "ExternalMount"],
+  [/DeadlineExceeded|context deadline exceeded/i, "TakingTimedOut"],
+  [
+    /is not running|not in running state|container is not running|CONTAINER_EXITED|CONTAINER_CREATED/i,
+    "ContainerNotRunning",
+  ],
+];
+
+/** Why a checkpoint was not taken, as a reason with what to do. */
+export function explainRefusal({ status, body, through }: TakingRefusal, container: string, nodeName: string): Verdict {
+  const said = body.trim().replace(/\s+/g, " ").slice(0, 1_000);
+  const message = `node "${nodeName}" answered ${status}: ${said}`;
+  const code = ((): VerdictCodeName => {
+    if (status === 401) return "Unauthorized";
+    if (status === 403) return through === "api-server" ? "ForbiddenToApiServer" : "Forbidden";
+    if (status === 404) {
+      if (/pod does not exist/i.test(body)) return "PodGone";
+      if (/container .* does not exist/i.test(body)) return "ContainerNotRunning";
+      return "FeatureGateOff";
+    }
+    return texts.find(([text]) => text.test(body))?.[1] ?? "TakingFailed";
+  })();
+  return verdictOf(code, message, container);
+}
