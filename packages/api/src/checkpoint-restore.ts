@@ -110,6 +110,14 @@ const status = Type.Object(
     ),
     nodeName: Type.Optional(Type.String({ maxLength: 253, description: "Where the pod goes on." })),
     podUID: Type.Optional(Type.String({ maxLength: 128, description: "Of the pod that goes on." })),
+    replaced: Type.Optional(
+      Type.Unsafe<readonly string[]>({
+        type: "array",
+        maxItems: 64,
+        items: { type: "string", maxLength: 256 },
+        description: "Containers of a restore in place that ran before it.",
+      }),
+    ),
     startTime: Type.Optional(time("When it was begun.")),
     restoredTime: Type.Optional(time("When the containers ran again.")),
     timeToRestoreMs: Type.Optional(

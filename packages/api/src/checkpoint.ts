@@ -88,7 +88,6 @@ const spec = withRules(
           type: "array",
           maxItems: maxContainers,
           items: { type: "string", minLength: 1, maxLength: 63 },
-          "x-kubernetes-list-type": "set",
           description: "Names of containers. All that run, if not given.",
         }),
       ),
@@ -134,9 +133,13 @@ const spec = withRules(
   ),
   [
     {
-      rule:
-        "self.podName == oldSelf.podName && self.?podUID == oldSelf.?podUID && self.?containers == oldSelf.?containers && " +
-        "self.?destination == oldSelf.?destination && self.?timeoutSeconds == oldSelf.?timeoutSeconds",
+      rule: ["podUID", "timeoutSeconds", "containers", "destination"]
+        .map(
+          (field) =>
+            `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
+        )
+        .concat("self.podName == oldSelf.podName")
+        .join(" && "),
       message: "a checkpoint is of one moment: create another Checkpoint instead",
       reason: "FieldValueForbidden",
     },

@@ -27,6 +27,7 @@ import {
   type ReconcileRequest,
   type ReconcileResult,
 } from "@fleetwright/kube";
+import { verdictCodes, verdictOf } from "../core/verdict/verdict-codes.ts";
 import { neededObjects, restoredPod, type SavedTemplate } from "../core/restore/pod-template.ts";
 import type { AgentCheckpoint } from "../node/agent-service.ts";
 import type { AgentClient, AgentNode } from "./agent-client.ts";
@@ -236,6 +237,16 @@ export class RestoreReconciler implements Reconciler {
           restoreReasons.specMismatch,
           `pod "${spec.podName}" has no container "${missing[0]?.name}", which the checkpoint is of`,
         );
+      const never = pod.spec.containers.find(
+        ({ name, imagePullPolicy }) =>
+          imagePullPolicy === "Never" && checkpoint.status?.containers?.some((container) => container.name === name),
+      );
+      if (never) {
+        const verdict = verdictOf("PullPolicyNever", `container "${never.name}" of pod "${spec.podName}"`, never.name);
+        throw new Refused(restoreReasons.specMismatch, `${verdict.message}: ${verdictCodes.PullPolicyNever.cause}`, [
+          verdict,
+        ]);
+      }
       candidates = [pod.spec.nodeName];
     } else {
       const there = await this.#target(restore, signal);
@@ -545,6 +556,20 @@ export class RestoreReconciler implements Reconciler {
     if (spec.mode === "InPlace") {
       if (pod === undefined || (status?.podUID !== undefined && pod.metadata.uid !== status.podUID))
         throw new Refused(restoreReasons.specMismatch, `pod "${spec.podName}" is gone`);
+      if (status?.replaced === undefined) {
+        const replaced = (pod.status?.containerStatuses ?? []).flatMap(({ containerID }) => containerID ?? []);
+        return this.#start(
+          await this.#write(
+            restore,
+            { podUID: pod.metadata.uid ?? "", replaced },
+            restoreReasons.inProgress,
+            `pod "${spec.podName}"`,
+            signal,
+          ),
+          checkpoint,
+          signal,
+        );
+      }
       const differs = pod.spec?.containers.some(({ name, image }) => images.has(name) && images.get(name) !== image);
       if (differs)
         pod = await client.patch(
@@ -612,10 +637,10 @@ export class RestoreReconciler implements Reconciler {
       throw new Refused(restoreReasons.failed, `pod "${spec.podName}" was deleted`);
     const images = await this.#images(restore, checkpoint, signal);
     const containers = (pod.status?.containerStatuses ?? []).filter(({ name }) => images.has(name));
-    const up = containers.filter(({ name, state, image, imageID }) => {
-      const digest = images.get(name)?.split("@")[1] ?? "";
-      return state?.running !== undefined && (image.includes(digest) || imageID.includes(digest));
-    });
+    // An engine calls a restored container by the image of the program, not of the checkpoint.
+    const up = containers.filter(
+      ({ state, containerID = "" }) => state?.running !== undefined && !status.replaced?.includes(containerID),
+    );
     if (up.length < images.size) {
       const scheduled = pod.status?.conditions?.find(({ type }) => type === "PodScheduled");
       const [waiting] = waitingFor(pod);

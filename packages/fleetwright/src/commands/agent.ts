@@ -72,7 +72,8 @@ export const agentCommand = defineCommand({
       const { host: address, port } = parseAddress(options.address, "--address");
       const node = async () => ({ ...(await readNodeFacts()), ...(await store.disk()), imagePort: images.port });
       if (pair === undefined) throw new Error(`${hostname()}: no certificate in ${options.certDir}`);
-      service = await startAgentService({ store, node, clock, logger, audit, host: address, port }, pair, authority);
+      const routes = artifactRoutes({ store, ...(await readRegistryOptions(options)) });
+      service = await startAgentService({ routes, store, node, clock, logger, audit, host: address, port }, pair, authority);
       served = files.run(signal);
     }
     const { checkpoints, unreadable } = await store.list();

@@ -209,6 +209,12 @@ export const verdictCodes = {
     cause: "the checkpoint's processes are under a security module that is off on the node",
     action: "restore on a node with it, or accept the risk",
   },
+  PullPolicyNever: {
+    severity: "error",
+    cause:
+      "the container's imagePullPolicy is Never, and cannot be changed: a restore in place brings its checkpoint as an image",
+    action: "use imagePullPolicy IfNotPresent, or restore into a new pod",
+  },
   MountNotCovered: {
     severity: "error",
     cause: "the checkpoint needs a mount that the pod does not have",

@@ -1,0 +1,123 @@
+import { execFile } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { agentGroups, createAgentClient, type AgentClient } from "@fleetwright/checkpoint";
+import { createClient, formatKubeconfig, type Client, type KeyPair } from "@fleetwright/kube";
+import { startNodeCluster, startRegistry, type NodeCluster, type RealNode, type RealRegistry } from "@fleetwright/lab";
+import { eventually } from "../e2e/eventually.ts";
+import { programPath, startProgram, type RunningProgram } from "../e2e/program.ts";
+
+/** A real cluster with agents, manager and registry. */
+export interface CheckpointCluster {
+  readonly cluster: NodeCluster;
+  readonly registry: RealRegistry;
+  readonly client: Client;
+  readonly manager: RunningProgram;
+  readonly kubectl: (...args: readonly string[]) => Promise<string>;
+  readonly apply: (object: object) => Promise<void>;
+  /** As the manager, with every right. */
+  agent(node: RealNode): AgentClient;
+  startManager(): Promise<RunningProgram>;
+  stop(): Promise<void>;
+}
+
+async function writePair(folder: string, { certificate, key }: KeyPair, authority: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, text] of [
+    ["tls.crt", certificate],
+    ["tls.key", key],
+    ["ca.crt", authority],
+  ] as const)
+    await writeFile(join(folder, name), text, { mode: 0o600 });
+}
+
+/** Everything as `docs/checkpoints.md` has it installed: the files of `config/`, certificates, an agent on each node, the manager as its service account. */
+export async function startCheckpointCluster(nodes: number): Promise<CheckpointCluster> {
+  const cluster = await startNodeCluster({ nodes });
+  const { controlPlane } = cluster;
+  const { authority, kubeconfigPath, binaries } = controlPlane;
+  const registry = await startRegistry({ auth: "basic", address: "10.77.0.1:0" });
+  const client = createClient({ kubeconfig: kubeconfigPath });
+  const kubectl = async (...args: readonly string[]): Promise<string> =>
+    (await promisify(execFile)(binaries.kubectl, ["--kubeconfig", kubeconfigPath, ...args])).stdout;
+  let applied = 0;
+  const apply = async (object: object): Promise<void> => {
+    const file = join(controlPlane.directory, `object-${applied++}.json`);
+    await writeFile(file, JSON.stringify(object));
+    await kubectl("apply", "-f", file);
+  };
+  for (const folder of ["crd", "rbac"]) await kubectl("apply", "-f", join(import.meta.dirname, "../../config", folder));
+  const organizations = Object.values(agentGroups);
+  const manages = await authority.issue({ usage: "client", commonName: "manager", organizations });
+  for (const node of cluster.nodes) {
+    const folder = join(node.logDirectory, "agent");
+    const serving = await authority.issue({ usage: "server", commonName: node.name, hosts: [node.name] });
+    await writePair(folder, serving, authority.certificate);
+    const agent = await node.start(
+      "agent",
+      process.execPath,
+      programPath,
+      "agent",
+      "--cert-dir",
+      folder,
+      "--audit-log",
+      join(node.logDirectory, "audit.log"),
+      "--plain-registries",
+      registry.address,
+    );
+    await eventually(
+      "the agent is ready",
+      () => readFile(agent.logPath, "utf8"),
+      (log) => log.includes("ready: "),
+    );
+  }
+  const folder = controlPlane.directory;
+  await writePair(join(folder, "agent-client"), manages, authority.certificate);
+  const takes = await authority.issue({ usage: "client", commonName: "fleetwright:checkpoints" });
+  await writePair(join(folder, "kubelet-client"), takes, authority.certificate);
+  const { token } = await client.createToken({ namespace: "fleetwright-system", name: "fleetwright-manager" });
+  const kubeconfig = join(folder, "manager.kubeconfig");
+  const { url: server, caCertificate } = controlPlane;
+  await writeFile(kubeconfig, formatKubeconfig({ name: "lab", server, caCertificate, userName: "manager", token }), {
+    mode: 0o600,
+  });
+  const startManager = async (): Promise<RunningProgram> => {
+    const manager = startProgram([
+      "manager",
+      ...["--kubeconfig", kubeconfig, "--webhook-address", "127.0.0.1:0", "--webhook-url", "https://127.0.0.1:0"],
+      ...["--health-address", "off", "--leader-elect", "off"],
+      ...["--agent-cert-dir", join(folder, "agent-client"), "--kubelet-cert-dir", join(folder, "kubelet-client")],
+      ...["--plain-registries", registry.address],
+    ]);
+    await manager.line(/manager ready/);
+    return manager;
+  };
+  let manager = await startManager();
+  return {
+    cluster,
+    registry,
+    client,
+    get manager() {
+      return manager;
+    },
+    kubectl,
+    apply,
+    agent: ({ name, address }) =>
+      createAgentClient({ host: address, port: 5781, nodeName: name }, () => ({
+        pair: manages,
+        authority: authority.certificate,
+      })),
+    async startManager() {
+      await manager.kill();
+      manager = await startManager();
+      return manager;
+    },
+    async stop() {
+      await manager.kill();
+      await client.close();
+      await registry.stop();
+      await cluster.stop();
+    },
+  };
+}

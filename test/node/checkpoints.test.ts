@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { checkpoints, restores } from "@fleetwright/checkpoint";
+import { Pods } from "@fleetwright/kube";
+import { registryUser } from "@fleetwright/lab";
+import { eventually } from "../e2e/eventually.ts";
+import { startCheckpointCluster } from "./checkpoint-cluster.ts";
+import type { CheckpointCluster } from "./checkpoint-cluster.ts";
+
+let lab: CheckpointCluster;
+beforeAll(async () => {
+  lab = await startCheckpointCluster(2);
+});
+afterAll(async () => {
+  if (process.env["DEBUG_NODE"]) {
+    const { writeFileSync, cpSync } = await import("node:fs");
+    writeFileSync("/tmp/debug-pods.json", await lab.kubectl("get", "pods,cp,cpr", "-o", "json"));
+    for (const node of lab.cluster.nodes) cpSync(`${node.logDirectory}/containerd.log`, `/tmp/debug-${node.name}.log`);
+    writeFileSync("/tmp/debug-manager.log", JSON.stringify(lab.manager.endedBy() ?? "runs"));
+  }
+  await lab?.stop();
+});
+
+const namespace = "default";
+const api = { apiVersion: "fleetwright.dev/v1alpha1" };
+
+async function runPod(
+  name: string,
+  image: string,
+  node: string,
+  more: object = {},
+  command?: readonly string[],
+): Promise<void> {
+  await lab.apply({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, labels: { app: name } },
+    spec: {
+      nodeName: node,
+      terminationGracePeriodSeconds: 1,
+      containers: [{ name: "main", image, imagePullPolicy: "IfNotPresent", ...(command && { command }) }],
+      ...more,
+    },
+  });
+  await lab.kubectl("wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s");
+}
+const answer = async (pod: string): Promise<number> => {
+  const { status } = await lab.client.get(Pods, { namespace, name: pod });
+  return Number(await lab.kubectl("exec", "shell", "--", "wget", "-q", "-O", "-", `http://${status?.podIP}:8080`));
+};
+const ended = (name: string) =>
+  eventually(
+    `Checkpoint ${name} ends`,
+    () => lab.client.get(checkpoints, { namespace, name }),
+    ({ status }) => status?.phase === "Completed" || status?.phase === "Failed",
+  );
+const restored = (name: string) =>
+  eventually(
+    `CheckpointRestore ${name} ends`,
+    () => lab.client.get(restores, { namespace, name }),
+    ({ status }) => status?.phase === "Succeeded" || status?.phase === "Failed",
+  );
+
+describe("a checkpoint by the API", () => {
+  it("is taken while the server goes on, pushed, and leaves the node", async () => {
+    await runPod("server", "localhost/counter-server:1", "node-1");
+    await runPod("shell", "localhost/busybox:1", "node-2", {}, ["/bin/sleep", "100000"]);
+    const { username, password } = registryUser;
+    await lab.kubectl(
+      "create",
+      "secret",
+      "docker-registry",
+      "registry",
+      `--docker-server=${lab.registry.address}`,
+      `--docker-username=${username}`,
+      `--docker-password=${password}`,
+    );
+    const before = await answer("server");
+    const destination = {
+      repository: `${lab.registry.address}/team/checkpoints`,
+      secretName: "registry",
+      form: "EngineImage",
+    };
+    await lab.apply({
+      ...api,
+      kind: "Checkpoint",
+      metadata: { name: "first" },
+      spec: { podName: "server", keepOnNode: false, destination },
+    });
+    const { status } = await ended("first");
+    expect(status).toMatchObject({
+      phase: "Completed",
+      nodeName: "node-1",
+      conditions: [{ type: "Ready", status: "True", reason: "CheckpointCompleted" }],
+      containers: [{ name: "main", artifact: expect.stringMatching(/\/team\/checkpoints@sha256:/) as string }],
+    });
+    expect(status?.containers?.[0]?.memoryBytes).toBeGreaterThan(16 * 2 ** 20);
+    expect(await answer("server")).toBeGreaterThanOrEqual(before);
+    const [node] = lab.cluster.nodes;
+    if (node === undefined) throw new Error("no node");
+    await eventually(
+      "the archive has left the node",
+      () => lab.agent(node).list(),
+      ({ checkpoints: stored }) => stored.length === 0,
+    );
+  });
+
+  it("goes on from the registry on the other node, under another name, as it was saved; the verifier says no to a server that began anew", async () => {
+    const before = await answer("server");
+    await lab.apply({
+      ...api,
+      kind: "CheckpointRestore",
+      metadata: { name: "second" },
+      spec: { checkpointName: "first", podName: "restored", nodeName: "node-2" },
+    });
+    const { status } = await restored("second");
+    expect(status).toMatchObject({
+      phase: "Succeeded",
+      nodeName: "node-2",
+      differences: [],
+      conditions: [{ reason: "RestoreSucceeded" }],
+    });
+    const after = await answer("restored");
+    expect(after).toBeGreaterThan(0);
+    expect(after).toBeLessThanOrEqual(before + 30);
+    const pod = await lab.client.get(Pods, { namespace, name: "restored" });
+    expect(pod.status?.containerStatuses?.[0]?.restartCount).toBe(0);
+
+    await runPod("fresh", "localhost/counter-server:1", "node-2");
+    const fresh = await lab.client.get(Pods, { namespace, name: "fresh" });
+    const [, second] = lab.cluster.nodes;
+    if (second === undefined) throw new Error("no second node");
+    const id = (name: string | undefined): string => (name ?? "").replace("containerd://", "");
+    const digest =
+      (await lab.client.get(checkpoints, { namespace, name: "first" })).status?.containers?.[0]?.digest ?? "";
+    const verdict = async (container: string | undefined) =>
+      (await lab.agent(second).verifyContainer(id(container), digest)).differences;
+    expect(await verdict(pod.status?.containerStatuses?.[0]?.containerID)).toEqual([]);
+    expect(await verdict(fresh.status?.containerStatuses?.[0]?.containerID)).toContainEqual({
+      subject: "memory",
+      message: expect.stringContaining("it began anew") as string,
+    });
+    const shell = await lab.client.get(Pods, { namespace, name: "shell" });
+    expect(await verdict(shell.status?.containerStatuses?.[0]?.containerID)).toContainEqual({
+      subject: "processes",
+      message: 'process 1, "counter-server" in the checkpoint, is "sleep"',
+    });
+  });
+
+  it("takes everything with it when it is deleted", async () => {
+    await lab.kubectl("delete", "checkpoint", "first", "--timeout=30s");
+    for (const node of lab.cluster.nodes) expect((await lab.agent(node).list()).checkpoints).toEqual([]);
+  });
+
+  it("goes back in place: the pod keeps its name, its address and its UID", async () => {
+    await lab.apply({ ...api, kind: "Checkpoint", metadata: { name: "before" }, spec: { podName: "server" } });
+    expect((await ended("before")).status?.phase).toBe("Completed");
+    const was = await lab.client.get(Pods, { namespace, name: "server" });
+    const saved = await answer("server");
+    await lab.apply({
+      ...api,
+      kind: "CheckpointRestore",
+      metadata: { name: "back" },
+      spec: { checkpointName: "before", podName: "server", mode: "InPlace" },
+    });
+    expect((await restored("back")).status).toMatchObject({ phase: "Succeeded", differences: [] });
+    const is = await lab.client.get(Pods, { namespace, name: "server" });
+    expect([is.metadata.uid, is.status?.podIP]).toEqual([was.metadata.uid, was.status?.podIP]);
+    expect(await answer("server")).toBeLessThanOrEqual(saved + 20);
+  });
+
+  it("says what is wrong, and leaves nothing", async () => {
+    const say = async (name: string, spec: object) => {
+      await lab.apply({ ...api, kind: "Checkpoint", metadata: { name }, spec });
+      const { status } = await ended(name);
+      return [status?.phase, status?.verdicts?.[0]?.code, status?.conditions?.[0]?.message];
+    };
+    expect(await say("gone", { podName: "nobody" })).toEqual([
+      "Failed",
+      "PodGone",
+      'there is no pod "nobody" in namespace "default"',
+    ]);
+    expect(await say("unknown", { podName: "server", containers: ["other"] })).toEqual([
+      "Failed",
+      "ContainerNotRunning",
+      'pod "server" has no container "other"; it has main',
+    ]);
+    await lab.apply({
+      ...api,
+      kind: "CheckpointRestore",
+      metadata: { name: "no-node" },
+      spec: { checkpointName: "before", podName: "elsewhere", nodeName: "node-9" },
+    });
+    expect((await restored("no-node")).status).toMatchObject({ phase: "Failed", verdicts: [{ code: "NodeGone" }] });
+    expect(await lab.kubectl("get", "pod", "elsewhere", "--ignore-not-found")).toBe("");
+  });
+});
