@@ -4,6 +4,8 @@ export * from "./core/resource.ts";
 export * from "./core/clock.ts";
 export * from "./core/virtual-clock.ts";
 export * from "./core/turn.ts";
+export * from "./core/cron-problem.ts";
+export * from "./core/cron-schedule.ts";
 export * from "./core/random.ts";
 export * from "./core/logger.ts";
 export * from "./core/errors.ts";

@@ -1,9 +1,18 @@
-import { jsonEqual, type CronJob, type Job, type JobSpec, type Json, type PodTemplateSpec } from "@fleetwright/kube";
+import {
+  jsonEqual,
+  type CronJob,
+  type Job,
+  type JobSpec,
+  type Json,
+  type PodTemplateSpec,
+  scheduleProblem,
+  timeZoneProblems,
+} from "@fleetwright/kube";
 import { copyJson, type Mutable } from "../machinery/draft.ts";
 import { defineStrategy } from "../machinery/kind.ts";
 import { fieldErrors, type FieldError } from "../machinery/status-error.ts";
 import { indexesOf, jobSpecErrors, jobTemplateErrors } from "./batch-job-spec.ts";
-import { scheduleProblem, timeZoneProblems } from "./batch-schedule.ts";
+
 import { validateMetadata, validateMetadataUpdate } from "./metadata.ts";
 import { dns1123LabelProblems } from "./name-checks.ts";
 import { defaultPodTemplate } from "./pod-defaults.ts";

@@ -6,6 +6,7 @@ import {
   Jobs,
   keyOf,
   ownerReferenceTo,
+  parseCronSchedule,
   timeText,
   toController,
   watch,
@@ -15,7 +16,6 @@ import type { ControllerContext, Controllers, Part } from "../context.ts";
 import { byController, controlledBy, controllerIndex } from "../pods/controlled.ts";
 import { retryConflicts } from "../retry-conflicts.ts";
 import { sameValue } from "../same-value.ts";
-import { parseCronSchedule } from "./cron-schedule.ts";
 
 const name = "cronjob-controller";
 const scheduledAnnotation = "batch.kubernetes.io/cronjob-scheduled-timestamp";
