@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { agentGroups, createAgentClient, type AgentClient } from "@fleetwright/checkpoint";
-import { createClient, formatKubeconfig, type Client, type KeyPair } from "@fleetwright/kube";
+import { createClient, formatKubeconfig, Pods, type Client, type KeyPair } from "@fleetwright/kube";
 import { startNodeCluster, startRegistry, type NodeCluster, type RealNode, type RealRegistry } from "@fleetwright/lab";
 import { eventually } from "../e2e/eventually.ts";
 import { programPath, startProgram, type RunningProgram } from "../e2e/program.ts";
@@ -16,6 +16,10 @@ export interface CheckpointCluster {
   readonly manager: RunningProgram;
   readonly kubectl: (...args: readonly string[]) => Promise<string>;
   readonly apply: (object: object) => Promise<void>;
+  /** One container, `main`; waits until it is ready. */
+  runPod(name: string, image: string, node: string, command?: readonly string[]): Promise<void>;
+  /** What a counter-server says, asked by the pod `shell`, which must run. */
+  counter(pod: string): Promise<number>;
   /** As the manager, with every right. */
   agent(node: RealNode): AgentClient;
   startManager(): Promise<RunningProgram>;
@@ -46,6 +50,23 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
     const file = join(controlPlane.directory, `object-${applied++}.json`);
     await writeFile(file, JSON.stringify(object));
     await kubectl("apply", "-f", file);
+  };
+  const runPod = async (name: string, image: string, node: string, command?: readonly string[]): Promise<void> => {
+    await apply({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, labels: { app: name } },
+      spec: {
+        nodeName: node,
+        terminationGracePeriodSeconds: 1,
+        containers: [{ name: "main", image, imagePullPolicy: "IfNotPresent", ...(command && { command }) }],
+      },
+    });
+    await kubectl("wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s");
+  };
+  const counter = async (pod: string): Promise<number> => {
+    const { status } = await client.get(Pods, { namespace: "default", name: pod });
+    return Number(await kubectl("exec", "shell", "--", "wget", "-q", "-O", "-", `http://${status?.podIP}:8080`));
   };
   for (const folder of ["crd", "rbac"]) await kubectl("apply", "-f", join(import.meta.dirname, "../../config", folder));
   const organizations = Object.values(agentGroups);
@@ -85,7 +106,7 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
   const startManager = async (): Promise<RunningProgram> => {
     const manager = startProgram([
       "manager",
-      ...["--kubeconfig", kubeconfig, "--webhook-address", "127.0.0.1:0", "--webhook-url", "https://127.0.0.1:0"],
+      ...["--kubeconfig", kubeconfig, "--webhook-address", "127.0.0.1:9443", "--webhook-url", "https://127.0.0.1:9443"],
       ...["--health-address", "off", "--leader-elect", "off"],
       ...["--agent-cert-dir", join(folder, "agent-client"), "--kubelet-cert-dir", join(folder, "kubelet-client")],
       ...["--plain-registries", registry.address],
@@ -103,6 +124,8 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
     },
     kubectl,
     apply,
+    runPod,
+    counter,
     agent: ({ name, address }) =>
       createAgentClient({ host: address, port: 5781, nodeName: name }, () => ({
         pair: manages,

@@ -10,43 +10,11 @@ let lab: CheckpointCluster;
 beforeAll(async () => {
   lab = await startCheckpointCluster(2);
 });
-afterAll(async () => {
-  if (process.env["DEBUG_NODE"]) {
-    const { writeFileSync, cpSync } = await import("node:fs");
-    writeFileSync("/tmp/debug-pods.json", await lab.kubectl("get", "pods,cp,cpr", "-o", "json"));
-    for (const node of lab.cluster.nodes) cpSync(`${node.logDirectory}/containerd.log`, `/tmp/debug-${node.name}.log`);
-    writeFileSync("/tmp/debug-manager.log", JSON.stringify(lab.manager.endedBy() ?? "runs"));
-  }
-  await lab?.stop();
-});
+afterAll(() => lab?.stop());
 
 const namespace = "default";
 const api = { apiVersion: "fleetwright.dev/v1alpha1" };
 
-async function runPod(
-  name: string,
-  image: string,
-  node: string,
-  more: object = {},
-  command?: readonly string[],
-): Promise<void> {
-  await lab.apply({
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, labels: { app: name } },
-    spec: {
-      nodeName: node,
-      terminationGracePeriodSeconds: 1,
-      containers: [{ name: "main", image, imagePullPolicy: "IfNotPresent", ...(command && { command }) }],
-      ...more,
-    },
-  });
-  await lab.kubectl("wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s");
-}
-const answer = async (pod: string): Promise<number> => {
-  const { status } = await lab.client.get(Pods, { namespace, name: pod });
-  return Number(await lab.kubectl("exec", "shell", "--", "wget", "-q", "-O", "-", `http://${status?.podIP}:8080`));
-};
 const ended = (name: string) =>
   eventually(
     `Checkpoint ${name} ends`,
@@ -62,8 +30,8 @@ const restored = (name: string) =>
 
 describe("a checkpoint by the API", () => {
   it("is taken while the server goes on, pushed, and leaves the node", async () => {
-    await runPod("server", "localhost/counter-server:1", "node-1");
-    await runPod("shell", "localhost/busybox:1", "node-2", {}, ["/bin/sleep", "100000"]);
+    await lab.runPod("server", "localhost/counter-server:1", "node-1");
+    await lab.runPod("shell", "localhost/busybox:1", "node-2", ["/bin/sleep", "100000"]);
     const { username, password } = registryUser;
     await lab.kubectl(
       "create",
@@ -74,7 +42,7 @@ describe("a checkpoint by the API", () => {
       `--docker-username=${username}`,
       `--docker-password=${password}`,
     );
-    const before = await answer("server");
+    const before = await lab.counter("server");
     const destination = {
       repository: `${lab.registry.address}/team/checkpoints`,
       secretName: "registry",
@@ -94,7 +62,7 @@ describe("a checkpoint by the API", () => {
       containers: [{ name: "main", artifact: expect.stringMatching(/\/team\/checkpoints@sha256:/) as string }],
     });
     expect(status?.containers?.[0]?.memoryBytes).toBeGreaterThan(16 * 2 ** 20);
-    expect(await answer("server")).toBeGreaterThanOrEqual(before);
+    expect(await lab.counter("server")).toBeGreaterThanOrEqual(before);
     const [node] = lab.cluster.nodes;
     if (node === undefined) throw new Error("no node");
     await eventually(
@@ -105,7 +73,7 @@ describe("a checkpoint by the API", () => {
   });
 
   it("goes on from the registry on the other node, under another name, as it was saved; the verifier says no to a server that began anew", async () => {
-    const before = await answer("server");
+    const before = await lab.counter("server");
     await lab.apply({
       ...api,
       kind: "CheckpointRestore",
@@ -119,13 +87,13 @@ describe("a checkpoint by the API", () => {
       differences: [],
       conditions: [{ reason: "RestoreSucceeded" }],
     });
-    const after = await answer("restored");
+    const after = await lab.counter("restored");
     expect(after).toBeGreaterThan(0);
     expect(after).toBeLessThanOrEqual(before + 30);
     const pod = await lab.client.get(Pods, { namespace, name: "restored" });
     expect(pod.status?.containerStatuses?.[0]?.restartCount).toBe(0);
 
-    await runPod("fresh", "localhost/counter-server:1", "node-2");
+    await lab.runPod("fresh", "localhost/counter-server:1", "node-2");
     const fresh = await lab.client.get(Pods, { namespace, name: "fresh" });
     const [, second] = lab.cluster.nodes;
     if (second === undefined) throw new Error("no second node");
@@ -155,7 +123,7 @@ describe("a checkpoint by the API", () => {
     await lab.apply({ ...api, kind: "Checkpoint", metadata: { name: "before" }, spec: { podName: "server" } });
     expect((await ended("before")).status?.phase).toBe("Completed");
     const was = await lab.client.get(Pods, { namespace, name: "server" });
-    const saved = await answer("server");
+    const saved = await lab.counter("server");
     await lab.apply({
       ...api,
       kind: "CheckpointRestore",
@@ -165,7 +133,7 @@ describe("a checkpoint by the API", () => {
     expect((await restored("back")).status).toMatchObject({ phase: "Succeeded", differences: [] });
     const is = await lab.client.get(Pods, { namespace, name: "server" });
     expect([is.metadata.uid, is.status?.podIP]).toEqual([was.metadata.uid, was.status?.podIP]);
-    expect(await answer("server")).toBeLessThanOrEqual(saved + 20);
+    expect(await lab.counter("server")).toBeLessThanOrEqual(saved + 20);
   });
 
   it("says what is wrong, and leaves nothing", async () => {

@@ -43,13 +43,20 @@ const spec = withRules(
             "Of the new pod, beside those of the old one. Those by which a controller would adopt it are left out.",
         }),
       ),
+      isolated: Type.Optional(
+        Type.Boolean({
+          default: false,
+          description:
+            "The new pod has none of the old one's labels, so that no Service or controller takes it for its own.",
+        }),
+      ),
       volumes: Type.Optional(
-        Type.Unsafe<"Require" | "Empty">({
+        Type.Unsafe<"Require" | "Empty" | "Scratch">({
           type: "string",
-          enum: ["Require", "Empty"],
+          enum: ["Require", "Empty", "Scratch"],
           default: "Require",
           description:
-            "Require: claims, ConfigMaps and Secrets that the pod mounts must exist. Empty: those that do not are replaced by empty folders.",
+            "Require: claims, ConfigMaps and Secrets that the pod mounts must exist. Empty: those that do not are replaced by empty folders. Scratch: every claim is, so that nothing of the original is touched.",
         }),
       ),
       serviceAccountName: Type.Optional(name("Of the new pod, instead of the old one's.")),

@@ -29,3 +29,9 @@ export const checkpointTriggerLabel = "fleetwright.dev/checkpoint-trigger";
 
 /** On a pod: the CheckpointRestore that it came from. */
 export const restoredByAnnotation = "fleetwright.dev/restored-by";
+
+/** On a pod: the value of {@link checkpointAnnotation} that was last followed. */
+export const checkpointTakenAnnotation = "fleetwright.dev/checkpoint-taken";
+
+/** On a CheckpointRestore: what asked for it (`failure`, `drain`, `rehearsal`, `manual`). */
+export const restoreTriggerLabel = "fleetwright.dev/restore-trigger";

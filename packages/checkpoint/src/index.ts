@@ -64,3 +64,16 @@ export {
   type VerdictCodeName,
   type VerdictSeverity,
 } from "./core/verdict/verdict-codes.ts";
+export {
+  evictionWebhookConfiguration,
+  evictionWebhookConfigurationName,
+  evictionWebhookPath,
+} from "./cluster/eviction-webhook.ts";
+export {
+  decideRetention,
+  type CompleteList,
+  type KeptCheckpoint,
+  type RetentionDecision,
+  type RetentionPolicy,
+} from "./core/keep/retention.ts";
+export { keptCheckpoints, policyOf } from "./cluster/schedule-reconciler.ts";

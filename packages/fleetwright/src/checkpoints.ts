@@ -12,6 +12,7 @@ import {
   createCertificateFiles,
   FleetwrightError,
   Nodes,
+  type AdmissionHandler,
   type Cache,
   type Client,
   type Clock,
@@ -78,6 +79,7 @@ export async function openCheckpoints(
   settings: CheckpointSettings,
   parts: {
     readonly client: Client;
+    readonly unfencedClient: Client;
     readonly cache: Cache;
     readonly clock: Clock;
     readonly logger: Logger;
@@ -85,14 +87,19 @@ export async function openCheckpoints(
     readonly events: Pick<EventRecorder, "event">;
     readonly signal: AbortSignal;
   },
-): Promise<{ readonly runnables: readonly Runnable[] }> {
+): Promise<{
+  readonly runnables: readonly Runnable[];
+  readonly holdEviction: AdmissionHandler;
+  readonly ready: () => boolean;
+}> {
   const { client, cache, clock, logger, metrics, events } = parts;
   const nodes = cache.informer(Nodes);
   const agent = await openIdentity(settings.agentCertificates, parts);
   const kubelet =
     settings.kubeletCertificates === undefined ? undefined : await openIdentity(settings.kubeletCertificates, parts);
-  const { controllers } = createCheckpoints({
+  const { controllers, holdEviction, ready } = createCheckpoints({
     client,
+    unfencedClient: parts.unfencedClient,
     cache,
     agents: createAgents({ nodes, port: settings.agentPort, identity: agent.current }),
     taker: kubelet ? directTaker({ nodes, identity: kubelet.current }) : proxyTaker(client),
@@ -110,5 +117,5 @@ export async function openCheckpoints(
     checkpointMetrics: checkpointMetrics(metrics),
     ...(settings.maxConcurrentPerNode !== undefined && { maxConcurrentPerNode: settings.maxConcurrentPerNode }),
   });
-  return { runnables: [agent.runnable, ...(kubelet ? [kubelet.runnable] : []), ...controllers] };
+  return { runnables: [agent.runnable, ...(kubelet ? [kubelet.runnable] : []), ...controllers], holdEviction, ready };
 }

@@ -23,7 +23,8 @@ import {
   type ObjectKey,
   type Random,
 } from "@fleetwright/kube";
-import { createQuota, webhookConfiguration, type WebhookConfigurationOptions } from "@fleetwright/quota";
+import { evictionWebhookConfiguration, evictionWebhookPath } from "@fleetwright/checkpoint";
+import { createQuota, webhookClient, webhookConfiguration, type WebhookConfigurationOptions } from "@fleetwright/quota";
 import { explainMissingCrd } from "./missing-crd.ts";
 import { requireAccess } from "./access.ts";
 import type { Address } from "./address.ts";
@@ -111,6 +112,7 @@ export async function startManager(settings: ManagerSettings): Promise<RunningMa
     settings.checkpoints &&
     (await openCheckpoints(settings.checkpoints, {
       client: fencedClient(client, () => manager.assertLeading()),
+      unfencedClient: client,
       cache,
       clock,
       logger,
@@ -118,6 +120,8 @@ export async function startManager(settings: ManagerSettings): Promise<RunningMa
       events,
       signal,
     }));
+
+  if (checkpoints) webhooks.handle(evictionWebhookPath, "eviction", checkpoints.holdEviction);
 
   const configure = async (caBundle: string, stop: AbortSignal): Promise<void> => {
     const object = webhookConfiguration({
@@ -127,6 +131,17 @@ export async function startManager(settings: ManagerSettings): Promise<RunningMa
       requireEverywhere: settings.quota.requireGroup === true,
     });
     await client.apply(ValidatingWebhookConfigurations, object, {
+      fieldManager: "fleetwright",
+      force: true,
+      signal: stop,
+    });
+    if (checkpoints === undefined) return;
+    const ca = Buffer.from(caBundle).toString("base64");
+    const holding = evictionWebhookConfiguration({
+      clientConfig: (path) => webhookClient({ target: targetOf(settings, webhooks.port), caBundle: ca }, path),
+      exemptNamespaces: [namespace],
+    });
+    await client.apply(ValidatingWebhookConfigurations, holding, {
       fieldManager: "fleetwright",
       force: true,
       signal: stop,
@@ -188,6 +203,10 @@ export async function startManager(settings: ManagerSettings): Promise<RunningMa
   manager.addReadyCheck("quota", () => {
     if (!quota.ready()) throw new Error("still reading the cluster");
   });
+  if (checkpoints)
+    manager.addReadyCheck("checkpoints", () => {
+      if (!checkpoints.ready()) throw new Error("still reading the cluster");
+    });
   manager.addReadyCheck("webhooks", () => {
     if (!webhooks.listening || !configured) throw new Error("the webhooks are not served yet");
   });

@@ -168,6 +168,8 @@ async function openNamespaces(parts: RealNodeParts, directory: string): Promise<
     if (tries > 200) throw startFailure(holder, "did not get namespaces of its own");
     await sleep(clock, 20);
   }
+  // A node of before goes with its last process, which may take its time.
+  await inNamespace("ip", ["link", "delete", link]).catch(() => undefined);
   await inNamespace("ip", ["link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid]);
   await inNamespace("ip", ["link", "set", link, "master", bridgeName, "up"]);
   await enter(
@@ -188,7 +190,7 @@ async function openNamespaces(parts: RealNodeParts, directory: string): Promise<
       "echo 1 > /proc/sys/net/ipv4/ip_forward",
     ].join("\n"),
   );
-  await inNamespace("ip", ["route", "add", podNetwork(number), "via", nodeAddress(number)]);
+  await inNamespace("ip", ["route", "replace", podNetwork(number), "via", nodeAddress(number)]);
   return holder;
 }
 

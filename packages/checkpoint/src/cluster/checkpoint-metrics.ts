@@ -1,11 +1,12 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { CheckpointMetrics } from "./checkpoint-reconciler.ts";
+import type { ScheduleMetrics } from "./schedule-reconciler.ts";
 import type { RestoreMetrics } from "./restore-reconciler.ts";
 
 const seconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
 /** What checkpoints cost and bring, for Prometheus; docs/checkpoints.md lists them. */
-export function checkpointMetrics(registry: Registry): CheckpointMetrics & RestoreMetrics {
+export function checkpointMetrics(registry: Registry): CheckpointMetrics & RestoreMetrics & ScheduleMetrics {
   const registers = [registry];
   const taken = new Counter({
     name: "fleetwright_checkpoints_total",
@@ -58,7 +59,20 @@ export function checkpointMetrics(registry: Registry): CheckpointMetrics & Resto
     buckets: seconds,
     registers,
   });
+  const pruned = new Counter({
+    name: "fleetwright_checkpoints_pruned_total",
+    help: "Checkpoints that retention deleted.",
+    registers,
+  });
+  const rehearsals = new Counter({
+    name: "fleetwright_checkpoint_rehearsals_total",
+    help: "Rehearsed restores, by result.",
+    labelNames: ["result"],
+    registers,
+  });
   return {
+    pruned: (count) => pruned.inc(count),
+    rehearsed: (result) => rehearsals.inc({ result }),
     taken(result, took) {
       taken.inc({ result });
       if (result === "completed") duration.observe(took);

@@ -69,6 +69,8 @@ const clockSkewMs = 30_000;
 const graceMs = 5_000;
 const pollMs = 1_000;
 const maxAttempts = 3;
+/** From the question until the engine shows that it works on it. */
+const settleMs = 10_000;
 /** An agent that cannot be reached when the checkpoint should begin. */
 const agentPatienceMs = 60_000;
 
@@ -293,9 +295,14 @@ export class CheckpointReconciler implements Reconciler {
     if (found) return this.#record(checkpoint, container, found, signal);
     const call = `${uid}/${name}`;
     if (attemptTime !== undefined) {
-      // Somebody asked before us; the kubelet goes on without whom it answers.
-      const deadline = Date.parse(attemptTime) + timeoutSeconds * 1000 + graceMs;
-      if (this.#calls.has(call) || clock.now() < deadline) return { requeueAfterMs: pollMs };
+      // Whoever asked before us is gone; the kubelet and the engine may go on.
+      const age = clock.now() - Date.parse(attemptTime);
+      if (this.#calls.has(call)) return { requeueAfterMs: pollMs };
+      if (
+        age < timeoutSeconds * 1000 + graceMs &&
+        (age < settleMs || (await isUnderWay(agent, bare(container.containerID), signal)))
+      )
+        return { requeueAfterMs: pollMs };
       if (attempts >= maxAttempts)
         throw new Refused(
           checkpointReasons.failed,
@@ -546,4 +553,10 @@ export class CheckpointReconciler implements Reconciler {
 
 function replaced(checkpoint: CheckpointObject, container: ContainerCheckpoint): readonly ContainerCheckpoint[] {
   return (checkpoint.status?.containers ?? []).map((each) => (each.name === container.name ? container : each));
+}
+
+/** Whether an archive of this container may still come: its runtime dumps, or some archive is being written. */
+async function isUnderWay(agent: AgentClient, id: string, signal: AbortSignal): Promise<boolean> {
+  const [{ checkpointing }, { unreadable }] = [await agent.container(id, signal), await agent.list(signal)];
+  return checkpointing || unreadable.length > 0;
 }

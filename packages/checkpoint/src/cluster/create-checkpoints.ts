@@ -1,7 +1,14 @@
+import { checkpointAnnotation, checkpointScheduleLabel } from "@fleetwright/api";
 import {
   createController,
+  generationChanged,
+  keyOf,
   Nodes,
+  Pods,
   watch,
+  type AdmissionHandler,
+  type Pod,
+  type ReconcileRequest,
   type Cache,
   type Client,
   type Clock,
@@ -15,7 +22,10 @@ import type { Artifacts } from "./artifacts.ts";
 import { CheckpointReconciler, type CheckpointMetrics } from "./checkpoint-reconciler.ts";
 import type { Taker } from "./kubelet.ts";
 import { createNodeSlots } from "./node-slots.ts";
-import { checkpoints, restores } from "./resources.ts";
+import { holdEviction } from "./eviction-webhook.ts";
+import { labelOf } from "./make-once.ts";
+import { checkpoints, restores, schedules, type CheckpointObject, type RestoreObject } from "./resources.ts";
+import { ScheduleReconciler, selects, type ScheduleMetrics } from "./schedule-reconciler.ts";
 import type { RestoreJudge } from "./restore-judge.ts";
 import { RestoreReconciler, type RestoreMetrics } from "./restore-reconciler.ts";
 import type { TakingJudge } from "./taking-judge.ts";
@@ -23,6 +33,8 @@ import type { TakingJudge } from "./taking-judge.ts";
 export interface CheckpointsOptions {
   /** Fenced by leadership. */
   readonly client: Client;
+  /** Of the webhook: every replica's. */
+  readonly unfencedClient: Client;
   readonly cache: Cache;
   readonly agents: Agents;
   readonly taker: Taker;
@@ -32,7 +44,7 @@ export interface CheckpointsOptions {
   readonly logger: Logger;
   readonly events?: Pick<EventRecorder, "event">;
   readonly metrics?: ControllerOptions["metrics"];
-  readonly checkpointMetrics?: CheckpointMetrics & RestoreMetrics;
+  readonly checkpointMetrics?: CheckpointMetrics & RestoreMetrics & ScheduleMetrics;
   /** Checkpoints that are taken, and restores that are made, at once. @default 32 */
   readonly workers?: number;
   /** Containers of one node that are frozen at once. @default 1 */
@@ -41,6 +53,8 @@ export interface CheckpointsOptions {
 
 export interface CheckpointControllers {
   readonly controllers: readonly Controller[];
+  /** For the webhook server of every replica, under {@link evictionWebhookPath}. */
+  readonly holdEviction: AdmissionHandler;
   ready(): boolean;
 }
 
@@ -86,8 +100,70 @@ export function createCheckpoints(options: CheckpointsOptions): CheckpointContro
     sources: [watch(asked)],
     ...shared,
   });
-  return {
-    controllers: [taking, restoring],
-    ready: () => [known, nodes, asked].every((informer) => informer.synced()),
+  const policies = cache.informer(schedules);
+  const pods = cache.informer(Pods);
+  // A pod's change concerns the schedules of its namespace that select it, or did.
+  const selecting = (pod: Pod): readonly ReconcileRequest[] =>
+    policies.list(pod.metadata.namespace).flatMap((schedule) => (selects(schedule, pod) ? [keyOf(schedule)] : []));
+  const ofSchedule = (object: CheckpointObject | RestoreObject): readonly ReconcileRequest[] => {
+    const label = object.metadata.labels?.[checkpointScheduleLabel];
+    return label === undefined
+      ? []
+      : policies
+          .list(object.metadata.namespace)
+          .flatMap((schedule) => (labelOf(schedule) === label ? [keyOf(schedule)] : []));
   };
+  const scheduling = createController({
+    name: "checkpoint-schedule",
+    reconciler: new ScheduleReconciler({
+      client,
+      schedules: policies,
+      checkpoints: known,
+      restores: asked,
+      pods,
+      agents,
+      clock,
+      logger,
+      ...(events && { events }),
+      ...(options.checkpointMetrics && { metrics: options.checkpointMetrics }),
+    }),
+    sources: [
+      watch(policies, { predicates: [generationChanged] }),
+      watch(pods, { map: selecting, predicates: [{ updated: podMatters }] }),
+      watch(known, { map: ofSchedule }),
+      watch(asked, { map: ofSchedule }),
+    ],
+    ...shared,
+  });
+  const informers = [known, nodes, asked, policies, pods];
+  return {
+    controllers: [taking, restoring, scheduling],
+    holdEviction: holdEviction({
+      client: options.unfencedClient,
+      pods,
+      schedules: policies,
+      checkpoints: known,
+      clock,
+      logger,
+    }),
+    ready: () => informers.every((informer) => informer.synced()),
+  };
+}
+
+/** Heartbeats of a pod's conditions bring nothing that a schedule looks at. */
+function podMatters(before: Pod, after: Pod): boolean {
+  const look = ({ metadata, status }: Pod) =>
+    JSON.stringify([
+      metadata.labels,
+      metadata.annotations?.[checkpointAnnotation],
+      metadata.deletionTimestamp,
+      status?.phase,
+      status?.conditions?.find(({ type }) => type === "DisruptionTarget")?.status,
+      status?.containerStatuses?.map(({ containerID, state, lastState }) => [
+        containerID,
+        state?.terminated?.containerID,
+        lastState?.terminated?.containerID,
+      ]),
+    ]);
+  return look(before) !== look(after);
 }

@@ -360,7 +360,7 @@ export class RestoreReconciler implements Reconciler {
     spec: SavedTemplate["spec"],
     signal: AbortSignal,
   ): Promise<readonly CheckpointVerdict[]> {
-    if (restore.spec.volumes === "Empty" || restore.spec.mode === "InPlace") return [];
+    if ((restore.spec.volumes ?? "Require") !== "Require" || restore.spec.mode === "InPlace") return [];
     const missing = await this.#missingObjects(restore, spec, signal);
     return missing.map(({ kind, name, volume }) => ({
       code: "VolumeMissing",
@@ -593,7 +593,12 @@ export class RestoreReconciler implements Reconciler {
         spec: SavedTemplate["spec"];
       };
       const template: SavedTemplate = { ...saved.metadata, spec: saved.spec };
-      const empty = spec.volumes === "Empty" ? await this.#missingObjects(restore, template.spec, signal) : [];
+      const empty =
+        spec.volumes === "Scratch"
+          ? neededObjects(template.spec).filter(({ kind }) => kind === "PersistentVolumeClaim")
+          : spec.volumes === "Empty"
+            ? await this.#missingObjects(restore, template.spec, signal)
+            : [];
       const wanted = restoredPod(template, {
         name: spec.podName,
         namespace,
@@ -602,6 +607,7 @@ export class RestoreReconciler implements Reconciler {
         annotations: { [restoredByAnnotation]: uid },
         emptyVolumes: new Set(empty.map(({ volume }) => volume)),
         ...(spec.labels && { labels: spec.labels }),
+        ...(spec.isolated && { isolated: true }),
         ...(spec.serviceAccountName && { serviceAccountName: spec.serviceAccountName }),
       });
       try {

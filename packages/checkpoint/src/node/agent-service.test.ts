@@ -162,6 +162,11 @@ describe("the agent's service", () => {
 
   it("says what runs of a container, and nothing of one that does not run", async () => {
     const agent = await client(first);
-    expect(await agent.container("f".repeat(64))).toMatchObject({ processes: [], residentBytes: 0, tcp: [] });
+    expect(await agent.container("f".repeat(64))).toMatchObject({
+      processes: [],
+      residentBytes: 0,
+      checkpointing: false,
+      tcp: [],
+    });
   });
 });

@@ -29,6 +29,8 @@ export interface LiveContainer<Process = LiveProcess> {
   /** By host PID; none when it does not run. */
   readonly processes: readonly Process[];
   readonly residentBytes: number;
+  /** A runtime is taking its checkpoint now. */
+  readonly checkpointing: boolean;
   /** `address:port` in hexadecimal, as in `/proc/net/tcp`, with the state's number. */
   readonly tcp: readonly {
     readonly local: string;
@@ -77,6 +79,14 @@ async function readProcess(proc: string, hostPid: number): Promise<LiveProcess |
   };
 }
 
+/** `runc … checkpoint … <id>`: as runc and crun are called. */
+async function isCheckpointOf(folder: string, id: string): Promise<boolean> {
+  const name = (await orGone(readFile(join(folder, "comm"), "latin1")))?.trim() ?? "";
+  if (!/^(runc|crun|youki)/.test(name)) return false;
+  const words = ((await orGone(readFile(join(folder, "cmdline"), "latin1"))) ?? "").split("\0");
+  return words.includes("checkpoint") && words.includes(id);
+}
+
 async function readTcp(proc: string, hostPid: number): Promise<LiveContainer["tcp"]> {
   const tables = await Promise.all(
     ["tcp", "tcp6"].map((name) => orGone(readFile(join(proc, String(hostPid), "net", name), "latin1"))),
@@ -101,10 +111,14 @@ async function readTcp(proc: string, hostPid: number): Promise<LiveContainer["tc
 export async function readLiveContainer(id: string, proc = "/proc"): Promise<LiveContainer> {
   const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name)).map(Number);
   const found: LiveProcess[] = [];
+  let checkpointing = false;
   for (const pid of pids) {
     const groups = await orGone(readFile(join(proc, String(pid), "cgroup"), "latin1"));
     // cri-containerd-<id>.scope, crio-<id>.scope, or the id itself.
-    if (groups === undefined || !groups.includes(id)) continue;
+    if (groups === undefined || !groups.includes(id)) {
+      checkpointing ||= await isCheckpointOf(join(proc, String(pid)), id);
+      continue;
+    }
     const process = await readProcess(proc, pid);
     if (process) found.push(process);
   }
@@ -113,6 +127,7 @@ export async function readLiveContainer(id: string, proc = "/proc"): Promise<Liv
   return {
     id,
     processes,
+    checkpointing,
     residentBytes: processes.reduce((sum, { residentBytes }) => sum + residentBytes, 0),
     tcp: first === undefined ? [] : await readTcp(proc, first.hostPid),
   };

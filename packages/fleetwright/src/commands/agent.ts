@@ -73,7 +73,11 @@ export const agentCommand = defineCommand({
       const node = async () => ({ ...(await readNodeFacts()), ...(await store.disk()), imagePort: images.port });
       if (pair === undefined) throw new Error(`${hostname()}: no certificate in ${options.certDir}`);
       const routes = artifactRoutes({ store, ...(await readRegistryOptions(options)) });
-      service = await startAgentService({ routes, store, node, clock, logger, audit, host: address, port }, pair, authority);
+      service = await startAgentService(
+        { routes, store, node, clock, logger, audit, host: address, port },
+        pair,
+        authority,
+      );
       served = files.run(signal);
     }
     const { checkpoints, unreadable } = await store.list();

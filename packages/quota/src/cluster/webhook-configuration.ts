@@ -71,7 +71,7 @@ export function webhookConfiguration(options: WebhookConfigurationOptions): Vali
     {
       ...common,
       name: `bizrq.quota.${apiGroup}`,
-      clientConfig: clientConfig(options, webhookPaths.group),
+      clientConfig: webhookClient(options, webhookPaths.group),
       rules: [
         {
           apiGroups: [BizGroupResourceQuotas.group],
@@ -88,7 +88,7 @@ export function webhookConfiguration(options: WebhookConfigurationOptions): Vali
     {
       ...common,
       name: `workload.quota.${apiGroup}`,
-      clientConfig: clientConfig(options, webhookPaths.workload),
+      clientConfig: webhookClient(options, webhookPaths.workload),
       objectSelector: { matchExpressions: [{ key: groupLabel, operator: "Exists" }] },
       namespaceSelector: { matchExpressions: notIn(exemptNamespaces) },
       rules: rules(
@@ -101,7 +101,7 @@ export function webhookConfiguration(options: WebhookConfigurationOptions): Vali
     {
       ...common,
       name: `scale.quota.${apiGroup}`,
-      clientConfig: clientConfig(options, webhookPaths.scale),
+      clientConfig: webhookClient(options, webhookPaths.scale),
       namespaceSelector: { matchExpressions: notIn(exemptNamespaces) },
       rules: rules(({ resource, scalable }) => (scalable ? [`${resource.plural}/scale`] : []), ["UPDATE"]),
       matchConditions: [grows],
@@ -109,7 +109,7 @@ export function webhookConfiguration(options: WebhookConfigurationOptions): Vali
     {
       ...common,
       name: `require.quota.${apiGroup}`,
-      clientConfig: clientConfig(options, webhookPaths.require),
+      clientConfig: webhookClient(options, webhookPaths.require),
       objectSelector: { matchExpressions: [{ key: groupLabel, operator: "DoesNotExist" }] },
       namespaceSelector: { matchExpressions: [...notIn([...exemptNamespaces, ...systemNamespaces]), ...demanded] },
       rules: rules(({ resource }) => [resource.plural], ["CREATE", "UPDATE"]),
@@ -119,7 +119,11 @@ export function webhookConfiguration(options: WebhookConfigurationOptions): Vali
   return { metadata: { name: webhookConfigurationName }, webhooks };
 }
 
-function clientConfig({ target, caBundle }: WebhookConfigurationOptions, path: string): WebhookClientConfig {
+/** How the API server reaches a path of the manager. */
+export function webhookClient(
+  { target, caBundle }: Pick<WebhookConfigurationOptions, "target" | "caBundle">,
+  path: string,
+): WebhookClientConfig {
   const ca = caBundle === undefined ? {} : { caBundle };
   if (target.kind === "url") return { ...ca, url: `${target.url}${path}` };
   const { namespace, name, port = 443 } = target;

@@ -99,36 +99,27 @@ export function runAt(index: PageIndex, address: bigint): number {
 /** A stretch of addresses and where its bytes are; gaps between runs are "nowhere". */
 export interface Stretch {
   readonly address: bigint;
-  readonly length: number;
+  readonly length: bigint;
   readonly home: PageHome;
+  /** Bytes into the pages image; only where `home` is "here". */
   readonly offset: number;
 }
 
-/** The stretches of `[from, to)`, in order and without holes, none longer than `most` bytes. */
-export function* stretches(
-  index: PageIndex,
-  from: bigint,
-  to: bigint,
-  most = 1024 * 1024,
-): Generator<Stretch, void, undefined> {
+/** The stretches of `[from, to)`, in order and without holes. A gap may be most of the address space: it is one stretch. */
+export function* stretches(index: PageIndex, from: bigint, to: bigint): Generator<Stretch, void, undefined> {
   let at = from;
   for (let position = runAt(index, from); at < to; position += 1) {
     const run = index.runs[position];
     const start = run === undefined || run.address > to ? to : run.address;
-    while (at < start) {
-      const length = Number(start - at < BigInt(most) ? start - at : BigInt(most));
-      yield { address: at, length, home: "nowhere", offset: 0 };
-      at += BigInt(length);
-    }
+    if (at < start) yield { address: at, length: start - at, home: "nowhere", offset: 0 };
     if (run === undefined) return;
+    if (at < start) at = start;
     const runEnd = run.address + BigInt(run.pages * index.pageSize);
     const end = runEnd < to ? runEnd : to;
-    while (at < end) {
-      const length = Number(end - at < BigInt(most) ? end - at : BigInt(most));
-      const offset = run.home === "here" ? run.offset + Number(at - run.address) : 0;
-      yield { address: at, length, home: run.home, offset };
-      at += BigInt(length);
-    }
+    if (at >= end) continue;
+    const offset = run.home === "here" ? run.offset + Number(at - run.address) : 0;
+    yield { address: at, length: end - at, home: run.home, offset };
+    at = end;
   }
 }
 

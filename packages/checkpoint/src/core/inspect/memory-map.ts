@@ -1,6 +1,6 @@
 import { bigintOf, numberOf, objectOf, objectsOf, textOf } from "./entry-fields.ts";
 import type { Images } from "./image-set.ts";
-import { processMemory } from "./memory.ts";
+import { memoryRuns, processMemory } from "./memory.ts";
 import { fileTable } from "./open-files.ts";
 
 /** A mapping of a process, as in /proc/PID/maps. */
@@ -38,8 +38,7 @@ const shared = 1;
 export async function readMemoryMap(images: Images, pid: number): Promise<readonly Mapping[]> {
   const [mm] = (await images.entries(`mm-${pid}.img`, "MM")) ?? [];
   const files = await fileTable(images);
-  const runs = (await processMemory(images, pid))?.index ?? { runs: [], pageSize: 4096 };
-  let first = 0;
+  const memory = await processMemory(images, pid);
   return objectsOf(mm, "vmas").map((vma) => {
     const from = bigintOf(vma, "start") ?? 0n;
     const to = bigintOf(vma, "end") ?? from;
@@ -47,14 +46,7 @@ export async function readMemoryMap(images: Images, pid: number): Promise<readon
     const flags = numberOf(vma, "flags") ?? 0;
     const status = numberOf(vma, "status") ?? 0;
     let dumped = 0n;
-    // Both are in address order: runs that end before this mapping are not looked at again.
-    for (let index = first; index < runs.runs.length; index++) {
-      const run = runs.runs[index];
-      if (run === undefined || run.address >= to) break;
-      const end = run.address + BigInt(run.pages * runs.pageSize);
-      if (end <= from) first = index + 1;
-      else if (run.home === "here") dumped += (end < to ? end : to) - (run.address > from ? run.address : from);
-    }
+    for (const { home, length } of memory ? memoryRuns(memory, from, to) : []) if (home === "here") dumped += length;
     const area = areas.find(([flag]) => (status & flag) !== 0)?.[1];
     const file = (status & fileBacked) === 0 ? undefined : files.get(numberOf(vma, "shmid") ?? -1);
     const path = textOf(objectOf(file, "reg") ?? objectOf(file, "memfd"), "name");

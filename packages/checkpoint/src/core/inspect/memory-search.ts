@@ -1,6 +1,6 @@
 import { checkpointError } from "../../errors.ts";
 import type { Images } from "./image-set.ts";
-import { memoryParts, processMemory } from "./memory.ts";
+import { memoryParts, memoryRuns, processMemory } from "./memory.ts";
 
 export interface MemoryMatch {
   /** Address of the first byte, `0x…`. */
@@ -14,6 +14,8 @@ export interface SearchOptions {
   /** The longest match of an expression that is found across the edges of pieces read, in bytes; 4096 unless told. */
   readonly longest?: number;
 }
+
+const addressLimit = 1n << 64n;
 
 type Find = (text: Buffer, from: number) => { readonly start: number; readonly end: number } | undefined;
 
@@ -70,9 +72,9 @@ export async function searchMemory(
     base += BigInt(keep);
     carried = carried.subarray(keep);
   };
-  for (const run of memory.index.runs) {
+  for (const run of memoryRuns(memory, 0n, addressLimit)) {
     if (run.home !== "here") continue;
-    const end = run.address + BigInt(run.pages * memory.index.pageSize);
+    const end = run.address + run.length;
     if (base + BigInt(carried.length) !== run.address) {
       scan(true);
       base = run.address;

@@ -69,8 +69,16 @@ async function described(images: Images, file: JsonObject): Promise<Omit<OpenFil
   };
 }
 
+const tables = new WeakMap<Images, Promise<ReadonlyMap<number, JsonObject>>>();
+
 /** The files of a checkpoint by CRIU's id. Dumps of before CRIU 3.4 have them in images of their own, which are kept but not looked at. */
-export async function fileTable(images: Images): Promise<ReadonlyMap<number, JsonObject>> {
+export function fileTable(images: Images): Promise<ReadonlyMap<number, JsonObject>> {
+  let table = tables.get(images);
+  if (table === undefined) tables.set(images, (table = readFileTable(images)));
+  return table;
+}
+
+async function readFileTable(images: Images): Promise<ReadonlyMap<number, JsonObject>> {
   const files = (await images.entries("files.img", "FILES")) ?? [];
   return new Map(
     files.flatMap((file) => {

@@ -50,7 +50,7 @@ async function strings(
     const bytes = await shortRange(images, memory, from, to);
     return bytes && Buffer.from(bytes).toString("utf8").replace(/\0+$/, "").split("\0");
   } catch (error) {
-    images.note(memory.pages, error);
+    images.note(`pages-${memory.index.pagesId}.img`, error);
     return undefined;
   }
 }

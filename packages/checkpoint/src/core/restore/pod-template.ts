@@ -63,6 +63,8 @@ export interface RestoredPodOptions {
   readonly images: ReadonlyMap<string, string>;
   /** Beside the saved ones. */
   readonly labels?: Text;
+  /** None of the saved labels. */
+  readonly isolated?: boolean;
   readonly annotations?: Text;
   readonly serviceAccountName?: string;
   /** Volumes that do not exist here and are replaced by empty folders. */
@@ -90,7 +92,10 @@ export function restoredPod(template: SavedTemplate, options: RestoredPodOptions
     metadata: {
       name: options.name,
       namespace: options.namespace,
-      labels: { ...without(template.labels, (key) => adoptionLabels.includes(key)), ...options.labels },
+      labels: {
+        ...(options.isolated ? {} : without(template.labels, (key) => adoptionLabels.includes(key))),
+        ...options.labels,
+      },
       annotations: { ...template.annotations, ...options.annotations },
     },
     spec: {
