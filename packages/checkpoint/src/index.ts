@@ -77,3 +77,7 @@ export {
   type RetentionPolicy,
 } from "./core/keep/retention.ts";
 export { keptCheckpoints, policyOf } from "./cluster/schedule-reconciler.ts";
+export * from "./core/inspect/difference.ts";
+export type { Change } from "./core/inspect/change.ts";
+export { differMemory, type MemoryDifference, type MappingDifference } from "./core/inspect/memory-difference.ts";
+export type { RootfsChange } from "./core/inspect/rootfs-difference.ts";

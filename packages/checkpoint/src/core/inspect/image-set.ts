@@ -46,11 +46,14 @@ export function openImages(set: ImageSet): Images {
   const names = new Set(set.list());
   const missing = new Set<string>();
   const problems: ImageProblem[] = [];
+  const noted = new Set<string>();
   const known = new Map<string, Promise<readonly JsonObject[] | undefined>>();
   const note = (image: string, error: unknown): void => {
     const message = error instanceof Error ? error.message : String(error);
-    if (!problems.some((problem) => problem.image === image && problem.message === message))
-      problems.push({ image, message });
+    const key = `${image}\n${message}`;
+    if (noted.has(key)) return;
+    noted.add(key);
+    problems.push({ image, message });
   };
   const load = async (name: string, kind: string): Promise<readonly JsonObject[] | undefined> => {
     try {

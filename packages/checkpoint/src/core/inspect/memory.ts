@@ -36,11 +36,27 @@ async function sharedObject(images: Images, vma: JsonObject): Promise<string | u
   if ((status & memoryFile) === 0) return undefined;
   const file = (await fileTable(images)).get(numberOf(vma, "shmid") ?? -1);
   const inode = numberOf(objectOf(file, "memfd"), "inode_id");
-  const inodes = (await images.entries("memfd.img", "MEMFD_INODE", "optional")) ?? [];
-  return textOf(
-    inodes.find((entry) => inode !== undefined && numberOf(entry, "inode_id") === inode),
-    "shmid",
-  );
+  const inodes = await images.entries("memfd.img", "MEMFD_INODE", "optional");
+  return inodes && inode !== undefined ? memoryFileShmid(inodes, inode) : undefined;
+}
+
+// Many mappings may show one object: what is made of an image's entries, which `images` keeps, is made once.
+const objectIndexes = new WeakMap<readonly JsonObject[], PageIndex>();
+const shmidsByInode = new WeakMap<readonly JsonObject[], ReadonlyMap<number | undefined, string | undefined>>();
+
+function objectIndex(entries: readonly JsonObject[], pageSize: number, name: string): PageIndex {
+  let index = objectIndexes.get(entries);
+  if (index?.pageSize !== pageSize) objectIndexes.set(entries, (index = pageIndex(entries, { pageSize, name })));
+  return index;
+}
+
+function memoryFileShmid(inodes: readonly JsonObject[], inode: number): string | undefined {
+  let shmids = shmidsByInode.get(inodes);
+  if (shmids === undefined) {
+    shmids = new Map(inodes.map((entry) => [numberOf(entry, "inode_id"), textOf(entry, "shmid")]));
+    shmidsByInode.set(inodes, shmids);
+  }
+  return shmids.get(inode);
 }
 
 async function sharedAreas(images: Images, mm: JsonObject | undefined, pageSize: number): Promise<SharedArea[]> {
@@ -54,16 +70,19 @@ async function sharedAreas(images: Images, mm: JsonObject | undefined, pageSize:
     const entries = await images.entries(name, "PAGEMAP", "optional");
     if (entries === undefined) continue;
     try {
-      areas.push({ from, to, offset: bigintOf(vma, "pgoff") ?? 0n, index: pageIndex(entries, { pageSize, name }) });
+      areas.push({ from, to, offset: bigintOf(vma, "pgoff") ?? 0n, index: objectIndex(entries, pageSize, name) });
     } catch (error) {
       images.note(name, error);
     }
   }
-  areas.sort((a, b) => (a.from < b.from ? -1 : Number(a.from > b.from)));
-  return areas.filter(({ from }, position) => {
-    const before = areas[position - 1];
-    return before === undefined || from >= before.to;
-  });
+  let end = 0n;
+  return areas
+    .toSorted((a, b) => (a.from < b.from ? -1 : Number(a.from > b.from)))
+    .filter(({ from, to }) => {
+      if (from < end) return false;
+      end = to;
+      return true;
+    });
 }
 
 async function load(images: Images, pid: number): Promise<ProcessMemory | undefined> {
