@@ -11,7 +11,7 @@ import { goProblem, goProgram, installedGo, requiredGo } from "./go-toolchain.ts
 import { machineSuite, unpackPackages } from "./node-debian.ts";
 import { makeImage } from "./node-image.ts";
 
-/** Debian's suite that has CRIU 4.2: older ones do not work on kernels from 6.13 on. */
+/** Debian's suite that has CRIU 4.2: older ones do not work on kernels from 6.13 on. nftables comes from it as well: its packages have one place for libraries. */
 const criuSuite = "forky";
 const sources = fileURLToPath(new URL("node", import.meta.url));
 const folder = nodeDirectory();
@@ -141,6 +141,12 @@ const parts: readonly Part[] = [
     finish: (root) =>
       bindToFolder(join(root, "usr", "sbin", "criu"), join(folder, "criu", "usr", "lib", "x86_64-linux-gnu")),
   }),
+  debianPart("nftables", ["nftables"], {
+    suite: () => Promise.resolve(criuSuite),
+    dependencies: true,
+    finish: (root) =>
+      bindToFolder(join(root, "usr", "sbin", "nft"), join(folder, "nftables", "usr", "lib", "x86_64-linux-gnu")),
+  }),
   goPart("runc", {
     module: "node/runc",
     source: "github.com/opencontainers/runc",
@@ -149,11 +155,12 @@ const parts: readonly Part[] = [
     cgo: true,
   }),
   ...["containerd", "containerd-shim-runc-v2", "ctr"].map(containerd),
-  goPart("kubelet", {
-    module: "control-plane",
-    source: "k8s.io/kubernetes/cmd/kubelet",
-    linkerFlags: kubernetesLinkerFlags(),
-  }),
+  ...[
+    ["kubelet", "control-plane"],
+    ["kube-proxy", "node/kube-proxy"],
+  ].map(([name = "", module = ""]) =>
+    goPart(name, { module, source: `k8s.io/kubernetes/cmd/${name}`, linkerFlags: kubernetesLinkerFlags() }),
+  ),
   goPart("registry", { module: "node/registry", source: "github.com/distribution/distribution/v3/cmd/registry" }),
   goPart("checkpointctl", { module: "node/checkpointctl", source: "github.com/checkpoint-restore/checkpointctl" }),
   ...(process.argv.includes("cosign")

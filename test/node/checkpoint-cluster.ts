@@ -6,7 +6,7 @@ import { agentGroups, createAgentClient, type AgentClient } from "@fleetwright/c
 import { createClient, formatKubeconfig, Pods, type Client, type KeyPair } from "@fleetwright/kube";
 import { startNodeCluster, startRegistry, type NodeCluster, type RealNode, type RealRegistry } from "@fleetwright/lab";
 import { eventually } from "../e2e/eventually.ts";
-import { programPath, startProgram, type RunningProgram } from "../e2e/program.ts";
+import { programPath, runProgram, startProgram, type Ended, type RunningProgram } from "../e2e/program.ts";
 
 /** A real cluster with agents, manager and registry. */
 export interface CheckpointCluster {
@@ -18,8 +18,10 @@ export interface CheckpointCluster {
   readonly apply: (object: object) => Promise<void>;
   /** One container, `main`; waits until it is ready. */
   runPod(name: string, image: string, node: string, command?: readonly string[]): Promise<void>;
-  /** What a counter-server says, asked by the pod `shell`, which must run. */
-  counter(pod: string): Promise<number>;
+  /** What a counter-server says, asked by the pod `shell`, which must run. @param host of it, instead of the pod's address */
+  counter(pod: string, host?: string): Promise<number>;
+  /** Runs `fleetwright …` as the administrator, to its end. */
+  fleetwright(...args: readonly string[]): Promise<Ended>;
   /** As the manager, with every right. */
   agent(node: RealNode): AgentClient;
   startManager(): Promise<RunningProgram>;
@@ -64,14 +66,15 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
     });
     await kubectl("wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s");
   };
-  const counter = async (pod: string): Promise<number> => {
-    const { status } = await client.get(Pods, { namespace: "default", name: pod });
-    return Number(await kubectl("exec", "shell", "--", "wget", "-q", "-O", "-", `http://${status?.podIP}:8080`));
+  const counter = async (pod: string, host?: string): Promise<number> => {
+    const address = host ?? (await client.get(Pods, { namespace: "default", name: pod })).status?.podIP;
+    return Number(await kubectl("exec", "shell", "--", "wget", "-q", "-O", "-", `http://${address}:8080`));
   };
   for (const folder of ["crd", "rbac"]) await kubectl("apply", "-f", join(import.meta.dirname, "../../config", folder));
   const organizations = Object.values(agentGroups);
   const manages = await authority.issue({ usage: "client", commonName: "manager", organizations });
   for (const node of cluster.nodes) {
+    await node.startProxy();
     const folder = join(node.logDirectory, "agent");
     const serving = await authority.issue({ usage: "server", commonName: node.name, hosts: [node.name] });
     await writePair(folder, serving, authority.certificate);
@@ -126,6 +129,7 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
     apply,
     runPod,
     counter,
+    fleetwright: (...args) => runProgram([...args, "--kubeconfig", kubeconfigPath]),
     agent: ({ name, address }) =>
       createAgentClient({ host: address, port: 5781, nodeName: name }, () => ({
         pair: manages,

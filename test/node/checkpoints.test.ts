@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkpoints, restores } from "@fleetwright/checkpoint";
-import { Pods } from "@fleetwright/kube";
+import { Pods, Services } from "@fleetwright/kube";
 import { registryUser } from "@fleetwright/lab";
 import { eventually } from "../e2e/eventually.ts";
 import { startCheckpointCluster } from "./checkpoint-cluster.ts";
@@ -13,6 +13,8 @@ beforeAll(async () => {
 afterAll(() => lab?.stop());
 
 const namespace = "default";
+/** The Service's address. */
+let service = "";
 const api = { apiVersion: "fleetwright.dev/v1alpha1" };
 
 const ended = (name: string) =>
@@ -42,7 +44,13 @@ describe("a checkpoint by the API", () => {
       `--docker-username=${username}`,
       `--docker-password=${password}`,
     );
-    const before = await lab.counter("server");
+    await lab.kubectl("expose", "pod", "server", "--port=8080");
+    service = (await lab.client.get(Services, { namespace, name: "server" })).spec?.clusterIP ?? "";
+    const before = await eventually(
+      "the Service leads to it",
+      () => lab.counter("server", service).catch(() => 0),
+      (count) => count > 0,
+    );
     const destination = {
       repository: `${lab.registry.address}/team/checkpoints`,
       secretName: "registry",
@@ -78,6 +86,7 @@ describe("a checkpoint by the API", () => {
       ...api,
       kind: "CheckpointRestore",
       metadata: { name: "second" },
+      // Its labels are kept: the Service takes it for one of its own.
       spec: { checkpointName: "first", podName: "restored", nodeName: "node-2" },
     });
     const { status } = await restored("second");
@@ -92,6 +101,17 @@ describe("a checkpoint by the API", () => {
     expect(after).toBeLessThanOrEqual(before + 30);
     const pod = await lab.client.get(Pods, { namespace, name: "restored" });
     expect(pod.status?.containerStatuses?.[0]?.restartCount).toBe(0);
+
+    // Reachable as before, once the original is gone.
+    await lab.kubectl("label", "pod", "server", "app-");
+    const saved = await lab.counter("restored");
+    const through = await eventually(
+      "the Service leads to the restored one",
+      () => lab.counter("restored", service).catch(() => 0),
+      (count) => count >= saved && count <= saved + 10,
+    );
+    expect(through).toBeGreaterThanOrEqual(saved);
+    await lab.kubectl("label", "pod", "server", "app=server");
 
     await lab.runPod("fresh", "localhost/counter-server:1", "node-2");
     const fresh = await lab.client.get(Pods, { namespace, name: "fresh" });

@@ -4,6 +4,15 @@ import { checkpointFilesCommand } from "./commands/checkpoint-files.ts";
 import { checkpointInspectCommand } from "./commands/checkpoint-inspect.ts";
 import { checkpointMemCommand } from "./commands/checkpoint-mem.ts";
 import { checkpointPsCommand } from "./commands/checkpoint-ps.ts";
+import { checkpointCreateCommand } from "./commands/checkpoint-create.ts";
+import { checkpointListCommand } from "./commands/checkpoint-list.ts";
+import { checkpointRestoreCommand } from "./commands/checkpoint-restore.ts";
+import { checkpointMoveCommand } from "./commands/checkpoint-move.ts";
+import { checkpointPauseCommand } from "./commands/checkpoint-pause.ts";
+import { checkpointResumeCommand } from "./commands/checkpoint-resume.ts";
+import { checkpointRehearseCommand } from "./commands/checkpoint-rehearse.ts";
+import { checkpointPruneCommand } from "./commands/checkpoint-prune.ts";
+import { checkpointPinCommand } from "./commands/checkpoint-pin.ts";
 import { managerCommand } from "./commands/manager.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { quotaCanICommand } from "./commands/quota-can-i.ts";
@@ -22,6 +31,15 @@ export const commands = [
   quotaExplainCommand,
   quotaCanICommand,
   agentCommand,
+  checkpointCreateCommand,
+  checkpointListCommand,
+  checkpointRestoreCommand,
+  checkpointMoveCommand,
+  checkpointPauseCommand,
+  checkpointResumeCommand,
+  checkpointRehearseCommand,
+  checkpointPruneCommand,
+  checkpointPinCommand,
   checkpointInspectCommand,
   checkpointPsCommand,
   checkpointFilesCommand,

@@ -7,6 +7,7 @@ import { labError } from "./errors.ts";
 /** What `make node` puts into {@link nodeDirectory}, besides kubelet. */
 export const nodePrograms = [
   "kubelet",
+  "kube-proxy",
   "containerd",
   "containerd-shim-runc-v2",
   "ctr",
@@ -26,6 +27,8 @@ export interface NodePrograms {
   readonly programs: Readonly<Record<NodeProgram, string>>;
   /** CRIU with the libraries that it was built with. */
   readonly criu: string;
+  /** For kube-proxy. */
+  readonly nft: string;
   /** The folder of CNI plugins. */
   readonly cni: string;
   readonly images: Readonly<Record<(typeof nodeImages)[number], string>>;
@@ -37,6 +40,7 @@ export const nodeDirectory = (environment: BinaryEnvironment = process.env): str
 
 /** Where a program of the unpacked Debian packages is. */
 export const criuPath = (directory: string): string => join(directory, "criu", "usr", "sbin", "criu");
+export const nftPath = (directory: string): string => join(directory, "nftables", "usr", "sbin", "nft");
 export const cniPath = (directory: string): string => join(directory, "debian", "usr", "lib", "cni");
 export const imagePath = (directory: string, name: string): string => join(directory, `${name}.image.tar`);
 
@@ -56,6 +60,7 @@ export async function findNodePrograms(environment: BinaryEnvironment = process.
   const paths = [
     ...nodePrograms.map((name) => join(directory, name)),
     criuPath(directory),
+    nftPath(directory),
     join(cniPath(directory), "bridge"),
     ...nodeImages.map((name) => imagePath(directory, name)),
   ];
@@ -69,6 +74,7 @@ export async function findNodePrograms(environment: BinaryEnvironment = process.
     directory,
     programs: record(nodePrograms, (name) => join(directory, name)),
     criu: criuPath(directory),
+    nft: nftPath(directory),
     cni: cniPath(directory),
     images: record(nodeImages, (name) => imagePath(directory, name)),
   };

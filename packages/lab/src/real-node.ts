@@ -39,6 +39,8 @@ export interface RealNode {
   run(program: string, ...args: readonly string[]): Promise<string>;
   /** Starts a program that goes on running there, until it or the node is stopped. */
   start(name: string, program: string, ...args: readonly string[]): Promise<Component>;
+  /** Services reach their pods from here on. */
+  startProxy(): Promise<void>;
   /** `ctr -n k8s.io …` */
   ctr(...args: readonly string[]): Promise<string>;
   stopKubelet(how?: "gracefully" | "kill"): Promise<void>;
@@ -142,6 +144,21 @@ const kubeletConfig = ({ number, cgroup, name }: RealNodeParts, directory: strin
     shutdownGracePeriod: "0s",
   });
 
+/** nftables: iptables is not on every machine. Sysctls of connection tracking are the machine's. */
+const proxyConfig = ({ name }: RealNodeParts, directory: string): string =>
+  JSON.stringify({
+    apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
+    kind: "KubeProxyConfiguration",
+    mode: "nftables",
+    clientConnection: { kubeconfig: join(directory, "kube-proxy.kubeconfig") },
+    clusterCIDR: "10.78.0.0/16",
+    hostnameOverride: name,
+    healthzBindAddress: "",
+    metricsBindAddress: "127.0.0.1:10249",
+    nodePortAddresses: [],
+    conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
+  });
+
 /** Makes the namespaces of a node, kept by a process that does nothing, and wires them to the bridge. */
 async function openNamespaces(parts: RealNodeParts, directory: string): Promise<Component> {
   const { number, workspace, clock, others } = parts;
@@ -213,12 +230,19 @@ async function writeNodeFiles(parts: RealNodeParts, directory: string): Promise<
     "containerd.toml": containerdConfig(parts, directory),
     "cni/10-pods.conflist": cniConfig(number),
     "kubelet.json": kubeletConfig(parts, directory),
+    "kube-proxy.json": proxyConfig(parts, directory),
     "kubelet.crt": serving.certificate,
     "kubelet.key": serving.key,
     "ca.crt": authority.certificate,
     "resolv.conf": "",
   };
   for (const [file, text] of Object.entries(files)) await writeFile(join(directory, file), text, { mode: 0o600 });
+  await writeKubeconfig(join(directory, "kube-proxy.kubeconfig"), {
+    name,
+    server,
+    caCertificate: authority.certificate,
+    credentials: await authority.issue({ usage: "client", commonName: "system:kube-proxy" }),
+  });
   await writeKubeconfig(join(directory, "kubelet.kubeconfig"), {
     name,
     server,
@@ -235,7 +259,7 @@ export async function startRealNode(parts: RealNodeParts): Promise<RealNode> {
   await writeNodeFiles(parts, directory);
   const holder = await openNamespaces(parts, directory);
   const enter = ["--target", String(holder.pid), "--net", "--mount", "--"];
-  const path = [programs.directory, dirname(programs.criu), process.env["PATH"] ?? ""].join(":");
+  const path = [programs.directory, dirname(programs.criu), dirname(programs.nft), process.env["PATH"] ?? ""].join(":");
   const run = (program: string, ...args: readonly string[]): Promise<string> =>
     inNamespace("nsenter", [...enter, program, ...args]);
   const launch = (what: string, program: string, args: readonly string[]): Promise<Component> =>
@@ -284,6 +308,15 @@ export async function startRealNode(parts: RealNodeParts): Promise<RealNode> {
       return component;
     },
     ctr,
+    async startProxy() {
+      others.push(
+        await launch(
+          "kube-proxy",
+          programs.programs["kube-proxy"],
+          argumentsOf({ config: join(directory, "kube-proxy.json") }),
+        ),
+      );
+    },
     async startKubelet() {
       if (kubelet?.endedBy() === undefined && kubelet !== undefined) return;
       kubelet = await launch(

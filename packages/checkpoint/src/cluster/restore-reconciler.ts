@@ -81,6 +81,13 @@ const waitingFor = (
     state?.waiting ? [{ name, reason: state.waiting.reason ?? "", message: state.waiting.message ?? "" }] : [],
   );
 
+/** Whether each of these containers has started once, or cannot by itself. */
+const hasBegun = (pod: Pod, images: ReadonlyMap<string, string>): boolean =>
+  [...images.keys()].every((name) => {
+    const { containerID, state } = pod.status?.containerStatuses?.find((container) => container.name === name) ?? {};
+    return containerID !== undefined || /BackOff$|^ErrImage/.test(state?.waiting?.reason ?? "");
+  });
+
 /**
  * Brings a pod up from a Checkpoint: chooses the node and judges, brings the archives there, stops the source for certain if it is a move, starts the pod, and compares what runs with what was saved.
  * Every step looks first whether it was done already.
@@ -557,6 +564,8 @@ export class RestoreReconciler implements Reconciler {
       if (pod === undefined || (status?.podUID !== undefined && pod.metadata.uid !== status.podUID))
         throw new Refused(restoreReasons.specMismatch, `pod "${spec.podName}" is gone`);
       if (status?.replaced === undefined) {
+        // A container that is about to start for the first time could be taken for the restored one.
+        if (!hasBegun(pod, images)) return { requeueAfterMs: pollMs };
         const replaced = (pod.status?.containerStatuses ?? []).flatMap(({ containerID }) => containerID ?? []);
         return this.#start(
           await this.#write(
