@@ -9,6 +9,8 @@ export const checkpointErrorCodes = {
   FW_CHECKPOINT_KUBELET: "a kubelet cannot be reached, or does not take a checkpoint",
   FW_CHECKPOINT_DISK: "a node's disk has no room for a checkpoint",
   FW_CHECKPOINT_DIGEST: "a checkpoint archive is not what it was when it was described",
+  FW_CHECKPOINT_ARTIFACT: "a stored artifact is malformed, or lies about its chunks",
+  FW_CHECKPOINT_ENCRYPTION: "a stored artifact cannot be encrypted for its readers, or not be opened",
   FW_CHECKPOINT_REFERENCE: "the name of an image in a registry is malformed",
   FW_CHECKPOINT_CREDENTIALS: "a registry's credentials cannot be read",
   FW_CHECKPOINT_REGISTRY: "a registry cannot be reached, or failed",
