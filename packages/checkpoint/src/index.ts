@@ -87,3 +87,6 @@ export type { CutOptions, StoredChunk } from "./core/artifact/cut-archive.ts";
 export { joinArchive, type FetchChunk, type JoinOptions } from "./core/artifact/join-archive.ts";
 export { newDataKey, type Sealer } from "./core/artifact/data-key.ts";
 export * from "./core/artifact/stored-artifact.ts";
+export * from "./core/lint/lint-checkpoint.ts";
+export { lintCodes, type LintCodeName, type LintFinding, type LintSeverity } from "./core/lint/lint-codes.ts";
+export type { LintedImage, LintExpectations } from "./core/lint/lint-identity.ts";
