@@ -94,6 +94,10 @@ bench-twin: $(STAMP) ## 7,500 nodes and 50,000 pods created and running on the t
 simulate-quota: $(STAMP) ## The quota storm on a whole cluster in virtual time (SEEDS=2000, FIRST_SEED=1)
 	@SEEDS=$(or $(SEEDS),2000) FIRST_SEED=$(or $(FIRST_SEED),1) $(NPM) run test -- simulation test/simulation/quota-storm
 
+.PHONY: simulate-checkpoint
+simulate-checkpoint: $(STAMP) ## Checkpoint schedules in virtual time while everything fails (SEEDS=500, FIRST_SEED=1)
+	@SEEDS=$(or $(SEEDS),500) FIRST_SEED=$(or $(FIRST_SEED),1) $(NPM) run test -- simulation test/simulation/checkpoint-storm
+
 .PHONY: conformance
 conformance: $(STAMP) kubernetes ## The recordings and the twin, held against the real server
 	@$(NPM) run conformance -- $(ARGS)

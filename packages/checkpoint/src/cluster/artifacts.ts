@@ -22,6 +22,15 @@ export interface Artifacts {
     digest: string,
     signal: AbortSignal,
   ): Promise<AgentCheckpoint>;
-  /** One that is gone already is no error. */
-  remove(checkpoint: CheckpointObject, artifact: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Deletes what was pushed of a container. One that is gone already is no error.
+   *
+   * @param artifact as it was recorded; `undefined`: a push was begun, and what became of it is not known
+   */
+  remove(
+    checkpoint: CheckpointObject,
+    container: string,
+    artifact: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void>;
 }

@@ -105,6 +105,8 @@ export class CheckpointReconciler implements Reconciler {
   readonly #options: CheckpointReconcilerOptions;
   /** Calls that this process itself waits for. */
   readonly #calls = new Set<string>();
+  /** By container: the one Checkpoint whose turn it is. Whose archive is whose could not be told otherwise. */
+  readonly #turns = new Map<string, string>();
 
   constructor(options: CheckpointReconcilerOptions) {
     this.#options = options;
@@ -119,8 +121,9 @@ export class CheckpointReconciler implements Reconciler {
     try {
       checkpoint = await client.get(checkpoints, { namespace, name }, { signal });
     } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
+      if (!isNotFound(error)) throw error;
+      this.#endTurns(`${namespace}/${name}`);
+      return undefined;
     }
     if (isBeingDeleted(checkpoint)) return this.#delete(checkpoint, signal);
     try {
@@ -133,8 +136,23 @@ export class CheckpointReconciler implements Reconciler {
     }
   }
 
+  /** Whether it is this Checkpoint's turn at a container, from now until {@link #endTurns}. */
+  #hasTurn({ metadata: { namespace, name } }: CheckpointObject, container: ContainerCheckpoint): boolean {
+    const id = bare(container.containerID);
+    const holder = this.#turns.get(id) ?? `${namespace}/${name}`;
+    this.#turns.set(id, holder);
+    return holder === `${namespace}/${name}`;
+  }
+
+  #endTurns(key: string): void {
+    for (const [id, holder] of this.#turns) if (holder === key) this.#turns.delete(id);
+  }
+
   async #advance(checkpoint: CheckpointObject, signal: AbortSignal): Promise<ReconcileResult | undefined> {
-    switch (checkpoint.status?.phase) {
+    const { phase } = checkpoint.status ?? {};
+    // Whatever became of the answer to the write that ended it.
+    if (phase !== "InProgress") this.#endTurns(`${checkpoint.metadata.namespace}/${checkpoint.metadata.name}`);
+    switch (phase) {
       case undefined:
       case "Pending":
         return this.#begin(checkpoint, signal);
@@ -257,6 +275,7 @@ export class CheckpointReconciler implements Reconciler {
     let current = checkpoint;
     for (const { name } of containers) {
       const container = current.status?.containers?.find((each) => each.name === name);
+      if (container?.digest !== undefined) this.#turns.delete(bare(container.containerID));
       if (container === undefined || container.digest !== undefined) continue;
       const result = await this.#takeOne(current, container, nodeName, signal);
       if (!("metadata" in result)) return result;
@@ -291,6 +310,7 @@ export class CheckpointReconciler implements Reconciler {
     const { name, attemptTime, attempts = 0, timeoutSeconds = 120 } = container;
     const agent = agents.of(nodeName);
     if (agent === undefined) throw new Refused(checkpointReasons.failed, `node "${nodeName}" is gone`);
+    if (!this.#hasTurn(checkpoint, container)) return { requeueAfterMs: pollMs };
     const found = await this.#find(checkpoint, container, agent, signal);
     if (found) return this.#record(checkpoint, container, found, signal);
     const call = `${uid}/${name}`;
@@ -356,22 +376,23 @@ export class CheckpointReconciler implements Reconciler {
     if (container.attemptTime === undefined) return undefined;
     const since = Date.parse(checkpoint.status?.startTime ?? "") - clockSkewMs;
     const id = bare(container.containerID);
-    const claimed = new Set(
-      this.#options.checkpoints
-        .list(checkpoint.metadata.namespace)
-        .filter(({ metadata }) => metadata.uid !== checkpoint.metadata.uid)
-        .flatMap(({ status }) => (status?.containers ?? []).flatMap(({ digest }) => digest ?? [])),
-    );
     const { checkpoints: stored } = await agent.list(signal);
     const own = stored
-      .filter(
-        ({ metadata, layer, modifiedMs }) => metadata.id === id && modifiedMs >= since && !claimed.has(layer.digest),
-      )
+      .filter(({ metadata, modifiedMs }) => metadata.id === id && modifiedMs >= since)
       .toSorted((a, b) => a.modifiedMs - b.modifiedMs);
-    return own.find((each) => each.file === file) ?? own[0];
+    const told = own.find((each) => each.file === file);
+    if (told || own.length === 0) return told;
+    // The kubelet's answer was lost: what nobody else has recorded is ours, and that must be known for certain.
+    const { namespace = "" } = checkpoint.metadata;
+    const { items } = await this.#options.client.list(checkpoints, { namespace, signal });
+    const others = items.filter(({ metadata }) => metadata.uid !== checkpoint.metadata.uid);
+    const claimed = new Set(
+      others.flatMap(({ status }) => (status?.containers ?? []).flatMap(({ digest }) => digest ?? [])),
+    );
+    return own.find(({ layer }) => !claimed.has(layer.digest));
   }
 
-  #record(
+  async #record(
     checkpoint: CheckpointObject,
     container: ContainerCheckpoint,
     found: AgentCheckpoint,
@@ -383,7 +404,7 @@ export class CheckpointReconciler implements Reconciler {
       memoryBytes: found.sizes.pages,
       frozenSeconds: (frozen ?? 0) / 1e6,
     });
-    return this.#write(
+    const recorded = await this.#write(
       checkpoint,
       {
         containers: replaced(checkpoint, {
@@ -401,6 +422,8 @@ export class CheckpointReconciler implements Reconciler {
       `container "${container.name}": ${found.layer.size} bytes`,
       signal,
     );
+    this.#turns.delete(bare(container.containerID));
+    return recorded;
   }
 
   async #push(checkpoint: CheckpointObject, signal: AbortSignal): Promise<ReconcileResult | undefined> {
@@ -452,6 +475,7 @@ export class CheckpointReconciler implements Reconciler {
     const { client, agents, artifacts, clock, nodes } = this.#options;
     if (!hasFinalizer(checkpoint, checkpointFinalizer)) return undefined;
     const { spec, status } = checkpoint;
+    const { namespace, name } = checkpoint.metadata;
     if (spec.deletionPolicy !== "Retain") {
       const pins = (spec.pins ?? []).filter(({ until }) => until === undefined || Date.parse(until) > clock.now());
       if (pins.length > 0) {
@@ -463,11 +487,11 @@ export class CheckpointReconciler implements Reconciler {
         return { requeueAfterMs: Math.min(300_000, Math.max(1_000, ...ends.filter(Number.isFinite))) };
       }
       const containers = status?.containers ?? [];
-      const waiting = containers.find(
-        ({ digest, attemptTime, timeoutSeconds = 120 }) =>
-          digest === undefined &&
-          attemptTime !== undefined &&
-          clock.now() < Date.parse(attemptTime) + timeoutSeconds * 1000 + graceMs,
+      const lost = containers.filter(({ digest, attemptTime }) => digest === undefined && attemptTime !== undefined);
+      if (!lost.every((container) => this.#hasTurn(checkpoint, container))) return { requeueAfterMs: pollMs };
+      const waiting = lost.some(
+        ({ attemptTime, timeoutSeconds = 120 }) =>
+          clock.now() < Date.parse(attemptTime ?? "") + timeoutSeconds * 1000 + graceMs,
       );
       for (const nodeName of new Set([status?.nodeName ?? "", ...(status?.copies ?? [])])) {
         // A node that is gone took its archives with it.
@@ -475,37 +499,24 @@ export class CheckpointReconciler implements Reconciler {
         const agent = agents.of(nodeName);
         if (agent === undefined) throw new Error(`node "${nodeName}" has no address yet`);
         for (const container of containers) {
-          const digest =
-            container.digest ??
-            (nodeName === status?.nodeName
-              ? (await this.#find(checkpoint, container, agent, signal))?.layer.digest
-              : undefined);
-          if (digest !== undefined && !this.#isShared(checkpoint, digest))
-            await agent.remove(
-              digest,
-              `Checkpoint ${checkpoint.metadata.namespace}/${checkpoint.metadata.name} was deleted`,
-              signal,
-            );
+          const isLost = container.digest === undefined && nodeName === status?.nodeName;
+          const found = isLost ? await this.#find(checkpoint, container, agent, signal) : undefined;
+          const digest = container.digest ?? found?.layer.digest;
+          if (digest !== undefined) await agent.remove(digest, `Checkpoint ${namespace}/${name} was deleted`, signal);
         }
       }
       // What the kubelet still writes would be nobody's.
-      if (waiting && !containers.every(({ digest }) => digest)) return { requeueAfterMs: pollMs };
-      for (const { artifact } of containers) if (artifact) await artifacts.remove(checkpoint, artifact, signal);
+      if (waiting) return { requeueAfterMs: pollMs };
+      for (const { name: container, digest, artifact } of containers)
+        if (
+          artifact !== undefined ||
+          (spec.destination !== undefined && digest !== undefined && status?.phase === "Stored")
+        )
+          await artifacts.remove(checkpoint, container, artifact, signal);
     }
     await removeFinalizer(client, checkpoints, checkpoint, checkpointFinalizer, { signal });
+    this.#endTurns(`${namespace}/${name}`);
     return undefined;
-  }
-
-  /** Two Checkpoints may hold the same archive, when a crash came between its finding and its record. */
-  #isShared(checkpoint: CheckpointObject, digest: string): boolean {
-    return this.#options.checkpoints
-      .list(checkpoint.metadata.namespace)
-      .some(
-        ({ metadata, status }) =>
-          metadata.uid !== checkpoint.metadata.uid &&
-          metadata.deletionTimestamp === undefined &&
-          status?.containers?.some((container) => container.digest === digest),
-      );
   }
 
   async #fail(
@@ -521,6 +532,7 @@ export class CheckpointReconciler implements Reconciler {
       message,
       signal,
     );
+    this.#endTurns(`${failed.metadata.namespace}/${failed.metadata.name}`);
     this.#options.metrics?.taken("failed", 0);
     this.#tell(failed, "Warning", reason, message);
   }

@@ -69,9 +69,11 @@ export function registryArtifacts(options: RegistryArtifactsOptions): Artifacts 
     async pull(agent, checkpoint, artifact, digest, signal) {
       return agent.pull({ ...(await access(checkpoint, artifact, signal)), digest }, signal);
     },
-    async remove(checkpoint, artifact, signal) {
-      const reference = parseReference(artifact);
-      const { credential } = await access(checkpoint, artifact, signal);
+    async remove(checkpoint, container, artifact, signal) {
+      // Who was killed between a push and its record has left the tag.
+      const pushed = artifact ?? `${checkpoint.spec.destination?.repository}:${tagOf(checkpoint, container)}`;
+      const reference = parseReference(pushed);
+      const { credential } = await access(checkpoint, pushed, signal);
       const registry = openRegistry({
         registry: reference.registry,
         credentials: () => Promise.resolve(credential),
@@ -79,7 +81,9 @@ export function registryArtifacts(options: RegistryArtifactsOptions): Artifacts 
         ...(registryAuthority && { ca: registryAuthority }),
       });
       try {
-        await registry.deleteManifest(reference.repository, reference.digest ?? "", signal);
+        const digest =
+          reference.digest ?? (await registry.getManifest(reference.repository, reference.tag ?? "", signal)).digest;
+        await registry.deleteManifest(reference.repository, digest, signal);
       } catch (error) {
         if (!isNotInRegistry(error)) throw error;
       } finally {

@@ -56,6 +56,8 @@ export interface ScheduleMetrics {
   rehearsed(result: "passed" | "failed"): void;
 }
 
+/** Between two looks at one schedule, in milliseconds: the changes of its checkpoints come in crowds. */
+const settleMs = 500;
 /** How often memory is looked at, where a threshold is set. */
 const thresholdPollMs = 15_000;
 /** A threshold that stays passed takes no more than one checkpoint in this time. */
@@ -75,6 +77,12 @@ const isOpen = ({ status }: CheckpointObject): boolean =>
 const restoreIsOpen = ({ status }: RestoreObject): boolean =>
   status?.phase !== "Succeeded" && status?.phase !== "Failed";
 
+/** Of a pod, one at a time, and not again within the gap: whatever asks. */
+function tooSoon({ spec }: ScheduleObject, ofPod: readonly CheckpointObject[], now: number): boolean {
+  const gap = (spec.minimumGapSeconds ?? 0) * 1000;
+  return ofPod.some((checkpoint) => isOpen(checkpoint) || (isDone(checkpoint) && now - takenAt(checkpoint) < gap));
+}
+
 /** Whether a schedule selects a pod that runs. */
 export function selects(schedule: ScheduleObject, pod: Pod): boolean {
   return (
@@ -86,6 +94,8 @@ export function selects(schedule: ScheduleObject, pod: Pod): boolean {
 /** Follows a CheckpointSchedule: takes what is due or asked for, restores after failures and drains, rehearses, and prunes. */
 export class ScheduleReconciler implements Reconciler {
   readonly #options: ScheduleReconcilerOptions;
+  /** When each schedule was last looked at. */
+  readonly #lookedAt = new Map<string, number>();
 
   constructor(options: ScheduleReconcilerOptions) {
     this.#options = options;
@@ -95,7 +105,14 @@ export class ScheduleReconciler implements Reconciler {
     const { clock, schedules: known } = this.#options;
     const { namespace = "", name } = request;
     const schedule = known.get({ namespace, name });
-    if (schedule === undefined || isBeingDeleted(schedule)) return undefined;
+    const key = `${namespace}/${name}`;
+    if (schedule === undefined || isBeingDeleted(schedule)) {
+      this.#lookedAt.delete(key);
+      return undefined;
+    }
+    const rest = (this.#lookedAt.get(key) ?? 0) + settleMs - clock.now();
+    if (rest > 0) return { requeueAfterMs: rest };
+    this.#lookedAt.set(key, clock.now());
     const problem = timesProblem(schedule.spec);
     if (problem !== undefined) {
       await this.#write(schedule, {}, "InvalidSchedule", problem, signal);
@@ -167,6 +184,7 @@ export class ScheduleReconciler implements Reconciler {
     const due = times.last(since, now);
     if (due === undefined) return nextScheduleTime;
     const names = new Set(own.map((checkpoint) => checkpoint.metadata.name));
+    const byPod = Map.groupBy(own, (checkpoint) => checkpoint.spec.podUID ?? "");
     const jitter = spec.jitterSeconds ?? 0;
     for (const pod of running) {
       const { uid = "" } = pod.metadata;
@@ -178,7 +196,7 @@ export class ScheduleReconciler implements Reconciler {
         continue;
       }
       const occasion = new Date(due).toISOString();
-      if (names.has(scheduledName(schedule, pod, "schedule", occasion)) || this.#tooSoon(schedule, pod, own, now))
+      if (names.has(scheduledName(schedule, pod, "schedule", occasion)) || tooSoon(schedule, byPod.get(uid) ?? [], now))
         continue;
       await takeScheduled(client, schedule, pod, "schedule", occasion, signal);
     }
@@ -186,16 +204,6 @@ export class ScheduleReconciler implements Reconciler {
     return now >= due + jitter * 1000
       ? { ...nextScheduleTime, lastScheduleTime: new Date(due).toISOString() }
       : nextScheduleTime;
-  }
-
-  /** Of a pod, one at a time, and not again within the gap: whatever asks. */
-  #tooSoon(schedule: ScheduleObject, pod: Pod, own: readonly CheckpointObject[], now: number): boolean {
-    const gap = (schedule.spec.minimumGapSeconds ?? 0) * 1000;
-    return own.some(
-      (checkpoint) =>
-        checkpoint.spec.podUID === pod.metadata.uid &&
-        (isOpen(checkpoint) || (isDone(checkpoint) && now - takenAt(checkpoint) < gap)),
-    );
   }
 
   async #byAnnotation(schedule: ScheduleObject, running: readonly Pod[], signal: AbortSignal): Promise<void> {
@@ -243,11 +251,11 @@ export class ScheduleReconciler implements Reconciler {
     if (percent === undefined) return;
     const now = clock.now();
     wake.push(now + thresholdPollMs);
+    const byPod = Map.groupBy(own, (checkpoint) => checkpoint.spec.podUID ?? "");
     for (const pod of running) {
-      const recent = own.some(
-        (checkpoint) => checkpoint.spec.podUID === pod.metadata.uid && now - takenAt(checkpoint) < thresholdGapMs,
-      );
-      if (recent || this.#tooSoon(schedule, pod, own, now)) continue;
+      const ofPod = byPod.get(pod.metadata.uid ?? "") ?? [];
+      if (ofPod.some((checkpoint) => now - takenAt(checkpoint) < thresholdGapMs) || tooSoon(schedule, ofPod, now))
+        continue;
       const agent = agents.of(pod.spec?.nodeName ?? "");
       for (const container of pod.spec?.containers ?? []) {
         const limit = container.resources?.limits?.["memory"];
@@ -273,11 +281,13 @@ export class ScheduleReconciler implements Reconciler {
     if (schedule.spec.restoreOnFailure !== true) return;
     const { restores: asked, checkpoints: known } = this.#options;
     const { namespace = "" } = schedule.metadata;
-    const all = asked.list(namespace);
+    const byPod = Map.groupBy(asked.list(namespace), (restore) => restore.spec.podName);
     for (const pod of pods) {
       const { name = "", uid = "", deletionTimestamp } = pod.metadata;
       if (deletionTimestamp !== undefined) continue;
-      const ofPod = all.filter(({ spec }) => spec.podName === name);
+      if (!pod.status?.containerStatuses?.some(({ state, lastState }) => state?.terminated ?? lastState?.terminated))
+        continue;
+      const ofPod = byPod.get(name) ?? [];
       if (ofPod.some(restoreIsOpen)) continue;
       // What a restore in place stopped is no failure.
       const stopped = new Set(ofPod.flatMap(({ status }) => status?.replaced ?? []));
@@ -506,6 +516,7 @@ export function keptCheckpoints(
   asked: readonly RestoreObject[],
   now: number,
 ): readonly KeptCheckpoint[] {
+  const users = Map.groupBy(asked.filter(restoreIsOpen), (restore) => restore.spec.checkpointName);
   return own
     .filter((checkpoint) => !isBeingDeleted(checkpoint))
     .map((checkpoint) => ({
@@ -517,8 +528,8 @@ export function keptCheckpoints(
       pins: (checkpoint.spec.pins ?? [])
         .filter(({ until }) => until === undefined || Date.parse(until) > now)
         .map(({ owner }) => owner),
-      usedBy: asked
-        .filter((restore) => restore.spec.checkpointName === checkpoint.metadata.name && restoreIsOpen(restore))
-        .map((restore) => `CheckpointRestore ${restore.metadata.name}`),
+      usedBy: (users.get(checkpoint.metadata.name ?? "") ?? []).map(
+        (restore) => `CheckpointRestore ${restore.metadata.name}`,
+      ),
     }));
 }

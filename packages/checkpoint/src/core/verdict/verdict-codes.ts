@@ -204,11 +204,6 @@ export const verdictCodes = {
     cause: "a CRIU plugin took part in the checkpoint, and the restore needs it too",
     action: "install it on the node, with the same GPU model and count; accept the risk then",
   },
-  SecurityModuleMissing: {
-    severity: "warning",
-    cause: "the checkpoint's processes are under a security module that is off on the node",
-    action: "restore on a node with it, or accept the risk",
-  },
   PullPolicyNever: {
     severity: "error",
     cause:
