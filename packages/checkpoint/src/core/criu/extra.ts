@@ -2,7 +2,7 @@ import { checkpointError } from "../../errors.ts";
 import type { Step } from "./byte-source.ts";
 import type { ExtraRule } from "./kind-table.ts";
 import { bytesOfBase64, isObject, jsonToMessage, messageToJson } from "./message-json.ts";
-import type { JsonObject, JsonValue } from "./message-json.ts";
+import type { JsonObject, JsonValue, ValueBudget } from "./message-json.ts";
 import { messageDescriptor } from "./messages.ts";
 
 /** Bounds on what an image may make a reader hold. */
@@ -13,12 +13,15 @@ export interface ImageLimits {
   readonly extraBytes: number;
   /** Of entries in one image, and of messages in one queue. */
   readonly entries: number;
+  /** Of fields and list elements in all entries of one image, a message counting as eight. */
+  readonly values: number;
 }
 
 export const defaultImageLimits: ImageLimits = {
   messageBytes: 16 * 1024 * 1024,
   extraBytes: 256 * 1024 * 1024,
   entries: 1_000_000,
+  values: 15_000_000,
 };
 
 /** What an entry has beside its message; crit's shape, with `$padding` where the filling bytes are not zeros. */
@@ -49,7 +52,7 @@ function* padded(length: number, to: number, what: string): Step<ExtraJson & { r
   return { data, ...padding(filling) };
 }
 
-function* readQueue(message: JsonObject, limits: ImageLimits, where: string): Step<JsonValue> {
+function* readQueue(message: JsonObject, limits: ImageLimits, where: string, budget: ValueBudget): Step<JsonValue> {
   const descriptor = messageDescriptor("ipc_msg");
   const count = stated(message, "qnum", limits.entries, where);
   const list: JsonValue[] = [];
@@ -58,7 +61,7 @@ function* readQueue(message: JsonObject, limits: ImageLimits, where: string): St
     const place = `${where}.extra[${list.length}]`;
     const size = Buffer.from(yield { length: 4, what: `${place}'s length` }).readUInt32LE();
     if (size > limits.messageBytes) throw limitError(`${place}'s length`, size, limits.messageBytes);
-    const header = messageToJson(descriptor, yield { length: size, what: place }, place);
+    const header = messageToJson(descriptor, yield { length: size, what: place }, place, budget);
     const length = stated(header, "msize", left, place);
     left -= length;
     const { data, ...rest } = yield* padded(length, 8, `${place}'s data`);
@@ -68,7 +71,13 @@ function* readQueue(message: JsonObject, limits: ImageLimits, where: string): St
 }
 
 /** Reads what follows a message. `ghost-file` is the framing's own business: there it is entries. */
-export function* readExtra(rule: ExtraRule, message: JsonObject, limits: ImageLimits, where: string): Step<ExtraJson> {
+export function* readExtra(
+  rule: ExtraRule,
+  message: JsonObject,
+  limits: ImageLimits,
+  where: string,
+  budget: ValueBudget,
+): Step<ExtraJson> {
   const length = (field: string): number => stated(message, field, limits.extraBytes, where);
   const what = `${where}'s data`;
   if (rule === "pipes-data") return { extra: base64(yield { length: length("bytes"), what }) };
@@ -79,7 +88,7 @@ export function* readExtra(rule: ExtraRule, message: JsonObject, limits: ImageLi
     const inq = base64(yield { length: length("inq_len"), what: `${where}'s received bytes` });
     return { extra: { inq, outq: base64(yield { length: length("outq_len"), what: `${where}'s sent bytes` }) } };
   }
-  if (rule === "ipc-msg") return { extra: yield* readQueue(message, limits, where) };
+  if (rule === "ipc-msg") return { extra: yield* readQueue(message, limits, where, budget) };
   if (rule === "ipc-shm") {
     // Since CRIU 3.12 the segment's bytes are in pages-N.img; crit still expects them here.
     if (message["in_pagemaps"] === true) return {};

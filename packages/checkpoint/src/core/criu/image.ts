@@ -6,7 +6,7 @@ import type { ImageLimits } from "./extra.ts";
 import { commonMagic, isRawImageName, kindByMagic, kindByName, serviceMagic } from "./kind-table.ts";
 import type { ImageKind } from "./kind-table.ts";
 import { bytesOfBase64, isObject, jsonToMessage, messageToJson } from "./message-json.ts";
-import type { JsonObject, JsonValue } from "./message-json.ts";
+import type { JsonObject, JsonValue, ValueBudget } from "./message-json.ts";
 import { messageDescriptor } from "./messages.ts";
 
 export type ImageHeader = ImageKind["header"];
@@ -65,7 +65,13 @@ function descriptorName(kind: ImageKind, index: number): string {
   return kind.extra === "ghost-file" ? "ghost_chunk_entry" : kind.message;
 }
 
-function* parseEntries(kind: ImageKind, headerLength: number, limits: ImageLimits, name: string): Parser<LocatedEntry> {
+function* parseEntries(
+  kind: ImageKind,
+  headerLength: number,
+  limits: ImageLimits,
+  name: string,
+  budget: ValueBudget = { left: limits.values },
+): Parser<LocatedEntry> {
   let offset = headerLength;
   let chunked = false;
   for (let index = 0; ; index += 1) {
@@ -82,7 +88,7 @@ function* parseEntries(kind: ImageKind, headerLength: number, limits: ImageLimit
         `${where}: says ${size} bytes of message, the limit is ${limits.messageBytes}`,
       );
     const descriptor = messageDescriptor(descriptorName(kind, index));
-    const message = messageToJson(descriptor, yield { length: size, what: where }, where);
+    const message = messageToJson(descriptor, yield { length: size, what: where }, where, budget);
     offset += 4 + size;
     if (kind.extra === "ghost-file") {
       if (index === 0) chunked = message["chunks"] === true;
@@ -96,7 +102,7 @@ function* parseEntries(kind: ImageKind, headerLength: number, limits: ImageLimit
       yield { found: { kind, offset: start, entry: data ? { ...message, extra: base64(data) } : message } };
       continue;
     }
-    const steps = readExtra(kind.extra, message, limits, where);
+    const steps = readExtra(kind.extra, message, limits, where, budget);
     let step = steps.next(new Uint8Array(0));
     while (step.done !== true) {
       const answer: Uint8Array = yield step.value;
@@ -158,11 +164,16 @@ async function* withoutHeader(
 
 /**
  * Entries of an image as they come from a stream: holds one entry at a time. Throws FW_CHECKPOINT_IMAGE for raw images and unknown kinds, whose bytes are no entries.
- * `only` refuses any other kind, so that a file's name cannot promise what its bytes are not.
+ * `only` refuses any other kind, so that a file's name cannot promise what its bytes are not. `budget` bounds the values of several images together.
  */
 export async function* readEntries(
   chunks: AsyncIterable<Uint8Array>,
-  { name = "image", limits = {}, only }: DecodeOptions & { readonly only?: string } = {},
+  {
+    name = "image",
+    limits = {},
+    only,
+    budget,
+  }: DecodeOptions & { readonly only?: string; readonly budget?: ValueBudget } = {},
 ): AsyncGenerator<LocatedEntry, void, undefined> {
   const iterator = chunks[Symbol.asyncIterator]();
   let handedOn = false;
@@ -180,7 +191,8 @@ export async function* readEntries(
     if (only !== undefined && kind.name !== only) throw broken(`${name}: at byte 0: is ${kind.name}, not ${only}`);
     const body = withoutHeader(start.subarray(header.length), iterator);
     handedOn = true;
-    yield* parseStream(parseEntries(kind, header.length, { ...defaultImageLimits, ...limits }, name), body, name);
+    const parser = parseEntries(kind, header.length, { ...defaultImageLimits, ...limits }, name, budget);
+    yield* parseStream(parser, body, name);
   } finally {
     if (!handedOn) await iterator.return?.();
   }

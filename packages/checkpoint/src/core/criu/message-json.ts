@@ -6,10 +6,19 @@ import type { ReflectList, ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { checkpointError } from "../../errors.ts";
 import { fieldStyle } from "./messages.ts";
 import { fromQuotedPrintable, toQuotedPrintable } from "./quoted-printable.ts";
+import { countValues } from "./wire-count.ts";
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
 export interface JsonObject {
   readonly [key: string]: JsonValue | undefined;
+}
+
+/** Of one message. A process has at most 65,530 mappings unless its host was told otherwise (vm.max_map_count), each with nine fields. */
+const valueLimit = 1_250_000;
+
+/** How many values may still be made; shared by all messages that are held together. */
+export interface ValueBudget {
+  left: number;
 }
 
 /** CRIU's deepest message has five levels; unknown groups may nest, and are where a hostile one would. */
@@ -86,9 +95,19 @@ function canonicalBytes(descriptor: DescMessage, message: Message): Uint8Array |
 /**
  * One message as JSON in crit's shape: fields by their proto names, enums by name, hex where CRIU marks it, 64-bit numbers as decimal strings, bytes as base64.
  * Fields that CRIU 4.2 does not know are under `$unknown`; where the plain form could not give the same bytes again, they are under `$raw`.
- * Throws FW_CHECKPOINT_IMAGE, naming `where`.
+ * Throws FW_CHECKPOINT_IMAGE and FW_CHECKPOINT_LIMIT (1,250,000 values, or what is left of `budget`), naming `where`.
  */
-export function messageToJson(descriptor: DescMessage, bytes: Uint8Array, where: string): JsonObject {
+export function messageToJson(
+  descriptor: DescMessage,
+  bytes: Uint8Array,
+  where: string,
+  budget?: ValueBudget,
+): JsonObject {
+  const limit = Math.min(valueLimit, budget?.left ?? valueLimit);
+  const values = countValues(descriptor, bytes, limit);
+  if (values > limit)
+    throw checkpointError("FW_CHECKPOINT_LIMIT", `${where}: more than the ${limit} values that may be decoded here`);
+  if (budget !== undefined) budget.left -= values;
   let message: Message;
   try {
     message = fromBinary(descriptor, bytes, { recursionLimit: nestingLimit });

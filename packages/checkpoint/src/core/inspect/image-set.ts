@@ -1,6 +1,7 @@
 import { checkpointError } from "../../errors.ts";
+import { defaultImageLimits } from "../criu/extra.ts";
 import { readEntries } from "../criu/image.ts";
-import type { JsonObject } from "../criu/message-json.ts";
+import type { JsonObject, ValueBudget } from "../criu/message-json.ts";
 
 /** A folder of CRIU's images, wherever it is. Names are bare (`mm-1.img`); a name that `list` does not give is never asked for. */
 export interface ImageSet {
@@ -29,16 +30,29 @@ export interface Images {
   readonly problems: readonly ImageProblem[];
 }
 
-/** Bytes of image text that are decoded into memory at once, at most; pages are never. */
+/** Of one image's entries, and of what follows one of them; pages are never decoded. */
 const imageBytes = 64 * 1024 * 1024;
+/** Of all images of a checkpoint: what is decoded is kept for as long as they are open. */
+const allBytes = 256 * 1024 * 1024;
 
-async function collect(set: ImageSet, name: string, only: string): Promise<readonly JsonObject[]> {
+/** What the images of a checkpoint may still take together. */
+interface Room extends ValueBudget {
+  bytes: number;
+}
+
+async function collect(set: ImageSet, name: string, only: string, room: Room): Promise<readonly JsonObject[]> {
   const entries: JsonObject[] = [];
-  for await (const { entry, offset } of readEntries(set.open(name), { name, only })) {
-    if (offset > imageBytes)
-      throw checkpointError("FW_CHECKPOINT_LIMIT", `${name}: more than ${imageBytes} bytes of entries`);
-    entries.push(entry);
-  }
+  const limit = Math.min(imageBytes, room.bytes);
+  let size = 0;
+  const counted = async function* () {
+    for await (const part of set.open(name)) {
+      size += part.length;
+      if (size > limit) throw checkpointError("FW_CHECKPOINT_LIMIT", `${name}: more than ${limit} bytes of entries`);
+      yield part;
+    }
+  };
+  for await (const { entry } of readEntries(counted(), { name, only, budget: room })) entries.push(entry);
+  room.bytes -= size;
   return entries;
 }
 
@@ -47,6 +61,7 @@ export function openImages(set: ImageSet): Images {
   const missing = new Set<string>();
   const problems: ImageProblem[] = [];
   const noted = new Set<string>();
+  const room: Room = { bytes: allBytes, left: defaultImageLimits.values };
   const known = new Map<string, Promise<readonly JsonObject[] | undefined>>();
   const note = (image: string, error: unknown): void => {
     const message = error instanceof Error ? error.message : String(error);
@@ -57,7 +72,7 @@ export function openImages(set: ImageSet): Images {
   };
   const load = async (name: string, kind: string): Promise<readonly JsonObject[] | undefined> => {
     try {
-      return await collect(set, name, kind);
+      return await collect(set, name, kind, room);
     } catch (error) {
       note(name, error);
       return undefined;
