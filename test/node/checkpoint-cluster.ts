@@ -109,10 +109,22 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
   const startManager = async (): Promise<RunningProgram> => {
     const manager = startProgram([
       "manager",
-      ...["--kubeconfig", kubeconfig, "--webhook-address", "127.0.0.1:9443", "--webhook-url", "https://127.0.0.1:9443"],
-      ...["--health-address", "off", "--leader-elect", "off"],
-      ...["--agent-cert-dir", join(folder, "agent-client"), "--kubelet-cert-dir", join(folder, "kubelet-client")],
-      ...["--plain-registries", registry.address],
+      "--kubeconfig",
+      kubeconfig,
+      "--webhook-address",
+      "127.0.0.1:9443",
+      "--webhook-url",
+      "https://127.0.0.1:9443",
+      "--health-address",
+      "off",
+      "--leader-elect",
+      "off",
+      "--agent-cert-dir",
+      join(folder, "agent-client"),
+      "--kubelet-cert-dir",
+      join(folder, "kubelet-client"),
+      "--plain-registries",
+      registry.address,
     ]);
     await manager.line(/manager ready/);
     return manager;

@@ -29,6 +29,19 @@ describe("checkpoint schedules in a storm", () => {
     },
   );
 
+  it.skipIf(!isLong)("hold for 7,500 nodes", { timeout: 1_800_000 }, async () => {
+    const result = await runCheckpointStorm({
+      seed: 1,
+      nodes: 7_500,
+      intervalSeconds: 400,
+      loadMs: 1_200_000,
+      killEveryMs: 300_000,
+    });
+    expect(result.violations).toEqual([]);
+    expect(result.taken).toBeGreaterThan(10_000);
+    expect(result.kills).toBeGreaterThan(2);
+  });
+
   it("repeats to the byte from its seed", { timeout: 60_000 }, async () => {
     const [first, again, other] = [
       await runCheckpointStorm({ seed: 3 }),

@@ -46,6 +46,8 @@ export interface CheckpointStormOptions {
   readonly seed: number;
   /** @default 4 */
   readonly nodes?: number;
+  /** Of the schedules. @default 20 */
+  readonly intervalSeconds?: number;
   /** Virtual milliseconds of faults. @default 240_000 */
   readonly loadMs?: number;
   /** Virtual milliseconds between kills of the manager, at most; 0: none. @default 40_000 */
@@ -169,6 +171,7 @@ class CheckpointStorm {
   }
 
   async #schedule(simulation: Simulation): Promise<void> {
+    const { intervalSeconds = 20 } = this.#options;
     for (const app of ["even", "odd"])
       await simulation.client.create(schedules, {
         apiVersion: "fleetwright.dev/v1alpha1",
@@ -176,8 +179,8 @@ class CheckpointStorm {
         metadata: { namespace, name: app },
         spec: {
           selector: { matchLabels: { app } },
-          intervalSeconds: 20,
-          jitterSeconds: 10,
+          intervalSeconds,
+          jitterSeconds: intervalSeconds / 2,
           retention: { keepLast },
           ...(app === "odd" && { destination: { repository: "registry.invalid/storm" } }),
         },
@@ -367,15 +370,6 @@ class CheckpointStorm {
 
   async #judge({ client }: Simulation, fleet: SimulatedFleet): Promise<void> {
     const { items } = await client.list(checkpoints, { namespace });
-    if (process.env["DEBUG_STORM"]) {
-      console.log(JSON.stringify((await client.list(schedules, { namespace })).items.map(({ status }) => status)));
-      console.log(
-        JSON.stringify(
-          (await client.list(Pods, { namespace })).items.map(({ status, spec }) => [spec?.nodeName, status?.phase]),
-        ),
-      );
-      console.log(JSON.stringify(items.map(({ status }) => status)).slice(0, 3000));
-    }
     const claimed = new Map(
       items.flatMap(({ metadata, status }) =>
         (status?.containers ?? []).flatMap(({ digest }) => (digest ? [[digest, metadata.name]] : [])),

@@ -133,18 +133,13 @@ export function createAgentClient(address: AgentAddress, identity: AgentIdentity
   const checked = async (response: IncomingMessage): Promise<IncomingMessage> => {
     if (response.statusCode === 200) return response;
     const text = await textOf(response);
-    let answer: { code?: unknown; message?: unknown } = {};
+    let answer: { readonly code?: string; readonly message?: string } = {};
     try {
       answer = JSON.parse(text) as typeof answer;
     } catch {
       // Something else answers there.
     }
-    throw new AgentError(
-      nodeName,
-      response.statusCode ?? 0,
-      String(answer.code ?? ""),
-      String(answer.message ?? text.slice(0, 200)),
-    );
+    throw new AgentError(nodeName, response.statusCode ?? 0, answer.code ?? "", answer.message ?? text.slice(0, 200));
   };
   const json = async <T>(method: string, path: string, signal?: AbortSignal, value?: object): Promise<T> => {
     const body = value === undefined ? undefined : Buffer.from(JSON.stringify(value));

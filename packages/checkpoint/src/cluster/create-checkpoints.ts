@@ -45,7 +45,7 @@ export interface CheckpointsOptions {
   readonly events?: Pick<EventRecorder, "event">;
   readonly metrics?: ControllerOptions["metrics"];
   readonly checkpointMetrics?: CheckpointMetrics & RestoreMetrics & ScheduleMetrics;
-  /** Checkpoints that are taken, and restores that are made, at once. @default 32 */
+  /** Checkpoints that are taken, and restores that are made, at once; each mostly waits for a kubelet. @default 256 */
   readonly workers?: number;
   /** Containers of one node that are frozen at once. @default 1 */
   readonly maxConcurrentPerNode?: number;
@@ -60,7 +60,7 @@ export interface CheckpointControllers {
 
 /** Puts the controllers of Checkpoints and CheckpointRestores together; nothing runs until the cache and they are started. */
 export function createCheckpoints(options: CheckpointsOptions): CheckpointControllers {
-  const { client, cache, agents, artifacts, judges, clock, logger, events, workers = 32 } = options;
+  const { client, cache, agents, artifacts, judges, clock, logger, events, workers = 256 } = options;
   const known = cache.informer(checkpoints);
   const nodes = cache.informer(Nodes);
   const asked = cache.informer(restores);

@@ -27,6 +27,7 @@ import {
 } from "@fleetwright/kube";
 import { decideRetention, type KeptCheckpoint, type RetentionPolicy } from "../core/keep/retention.ts";
 import { dueTimes, jitterOf, occasionName, timesProblem } from "../core/schedule/due.ts";
+import { inParallel } from "../registry/parallel.ts";
 import type { Agents } from "./agents.ts";
 import { labelOf, restoreAfterDrainAnnotation, scheduledName, takeScheduled } from "./make-once.ts";
 import {
@@ -56,6 +57,8 @@ export interface ScheduleMetrics {
   rehearsed(result: "passed" | "failed"): void;
 }
 
+/** Checkpoints of one schedule that are created, or deleted, at once. */
+const creationsAtOnce = 32;
 /** Between two looks at one schedule, in milliseconds: the changes of its checkpoints come in crowds. */
 const settleMs = 500;
 /** How often memory is looked at, where a threshold is set. */
@@ -81,6 +84,24 @@ const restoreIsOpen = ({ status }: RestoreObject): boolean =>
 function tooSoon({ spec }: ScheduleObject, ofPod: readonly CheckpointObject[], now: number): boolean {
   const gap = (spec.minimumGapSeconds ?? 0) * 1000;
   return ofPod.some((checkpoint) => isOpen(checkpoint) || (isDone(checkpoint) && now - takenAt(checkpoint) < gap));
+}
+
+/** Works on all, whatever becomes of some; the first failure is thrown at the end, for another try. */
+async function allInParallel<Item>(
+  items: readonly Item[],
+  signal: AbortSignal,
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  const failures: unknown[] = [];
+  await inParallel(items, creationsAtOnce, signal, async (item) => {
+    try {
+      await work(item);
+    } catch (error) {
+      signal.throwIfAborted();
+      failures.push(error);
+    }
+  });
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Whether a schedule selects a pod that runs. */
@@ -151,7 +172,8 @@ export class ScheduleReconciler implements Reconciler {
       schedule.spec.suspend ? "suspended: only triggers take checkpoints" : `${pods.length} pods are selected`,
       signal,
     );
-    const next = wake.length === 0 ? undefined : Math.max(100, Math.min(...wake) - clock.now());
+    const next =
+      wake.length === 0 ? undefined : Math.max(100, wake.reduce((first, at) => Math.min(first, at)) - clock.now());
     return next === undefined ? undefined : { requeueAfterMs: Math.min(next, 24 * 3_600_000) };
   }
 
@@ -186,20 +208,20 @@ export class ScheduleReconciler implements Reconciler {
     const names = new Set(own.map((checkpoint) => checkpoint.metadata.name));
     const byPod = Map.groupBy(own, (checkpoint) => checkpoint.spec.podUID ?? "");
     const jitter = spec.jitterSeconds ?? 0;
-    for (const pod of running) {
-      const { uid = "" } = pod.metadata;
-      // One that began after the time was not meant by it.
-      if (time(pod.status?.startTime ?? undefined) > due) continue;
-      const turn = due + jitterOf(uid, jitter);
-      if (turn > now) {
-        wake.push(turn);
-        continue;
-      }
-      const occasion = new Date(due).toISOString();
-      if (names.has(scheduledName(schedule, pod, "schedule", occasion)) || tooSoon(schedule, byPod.get(uid) ?? [], now))
-        continue;
+    const occasion = new Date(due).toISOString();
+    const turnOf = (pod: Pod): number => due + jitterOf(pod.metadata.uid ?? "", jitter);
+    // One that began after the time was not meant by it.
+    const meant = running.filter(({ status: { startTime } = {} }) => !(time(startTime ?? undefined) > due));
+    wake.push(...meant.map(turnOf).filter((turn) => turn > now));
+    const missing = meant.filter(
+      (pod) =>
+        turnOf(pod) <= now &&
+        !names.has(scheduledName(schedule, pod, "schedule", occasion)) &&
+        !tooSoon(schedule, byPod.get(pod.metadata.uid ?? "") ?? [], now),
+    );
+    await allInParallel(missing, signal, async (pod) => {
       await takeScheduled(client, schedule, pod, "schedule", occasion, signal);
-    }
+    });
     // Not before everybody's turn: who goes on after a crash takes what is left.
     return now >= due + jitter * 1000
       ? { ...nextScheduleTime, lastScheduleTime: new Date(due).toISOString() }
@@ -452,11 +474,13 @@ export class ScheduleReconciler implements Reconciler {
     const list = keptCheckpoints(this.#own(schedule), asked.list(namespace), clock.now());
     const policy = policyOf(schedule);
     let pruned = 0;
-    for (const { id, keep, reasons } of decideRetention({ complete: true, checkpoints: list }, policy, clock.now())) {
-      if (keep) continue;
+    const going = decideRetention({ complete: true, checkpoints: list }, policy, clock.now()).filter(
+      ({ keep }) => !keep,
+    );
+    await allInParallel(going, signal, async ({ id, reasons }) => {
       const checkpoint = known.get({ namespace, name: id });
       const { uid, resourceVersion } = checkpoint?.metadata ?? {};
-      if (checkpoint === undefined || isBeingDeleted(checkpoint) || !uid || !resourceVersion) continue;
+      if (checkpoint === undefined || isBeingDeleted(checkpoint) || !uid || !resourceVersion) return;
       // A pin that came meanwhile changes the version: nothing is deleted then.
       try {
         await client.delete(checkpoints, { namespace, name: id }, { preconditions: { uid, resourceVersion }, signal });
@@ -465,7 +489,7 @@ export class ScheduleReconciler implements Reconciler {
       } catch (error) {
         ignoreNotFound(error);
       }
-    }
+    });
     if (pruned > 0) metrics?.pruned(pruned);
     return pruned;
   }
