@@ -49,7 +49,7 @@ async function untilEnd<T extends Ends>(
   }
 }
 
-export const untilTaken = (
+const untilTaken = (
   context: CommandContext,
   client: Client,
   namespace: string,
@@ -64,7 +64,7 @@ export const untilTaken = (
     `checkpoint/${name}`,
   );
 
-export const untilRestored = (
+const untilRestored = (
   context: CommandContext,
   client: Client,
   namespace: string,

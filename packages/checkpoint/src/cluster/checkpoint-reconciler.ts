@@ -37,7 +37,7 @@ import { checkpoints, type CheckpointObject } from "./resources.ts";
 import type { TakingJudge } from "./taking-judge.ts";
 
 /** Until it is gone, archives and artifacts are looked for and deleted. */
-export const checkpointFinalizer = "fleetwright.dev/checkpoint";
+const checkpointFinalizer = "fleetwright.dev/checkpoint";
 
 export interface CheckpointReconcilerOptions {
   readonly client: Client;

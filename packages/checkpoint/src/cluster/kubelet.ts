@@ -5,7 +5,7 @@ import type { Client, Informer, KeyPair, Node } from "@fleetwright/kube";
 import { internalAddress } from "./agents.ts";
 
 /** A container whose checkpoint is asked for. */
-export interface TakingRequest {
+interface TakingRequest {
   readonly nodeName: string;
   readonly namespace: string;
   readonly pod: string;

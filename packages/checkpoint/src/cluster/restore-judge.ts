@@ -6,7 +6,7 @@ import type { AgentNode } from "./agent-client.ts";
 import type { CheckpointObject, RestoreObject } from "./resources.ts";
 
 /** What a restore on a node is judged by. */
-export interface RestoreCase {
+interface RestoreCase {
   readonly checkpoint: CheckpointObject;
   readonly restore: RestoreObject;
   readonly template: SavedTemplate["spec"];

@@ -4,7 +4,7 @@ import type { AgentClient } from "./agent-client.ts";
 import type { KubeletRefusal } from "./kubelet.ts";
 
 /** What a taking is judged by. */
-export interface TakingCase {
+interface TakingCase {
   readonly pod: Pod;
   readonly nodeName: string;
   readonly containers: readonly string[];

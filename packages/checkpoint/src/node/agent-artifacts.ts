@@ -16,7 +16,7 @@ import { imageOf } from "./store.ts";
 import type { CheckpointStore } from "./store.ts";
 
 /** What the manager sends along for a registry. */
-export interface RegistryAccess {
+interface RegistryAccess {
   /** `registry/repository:tag`, or with a digest. */
   readonly reference: string;
   readonly credential?: RegistryCredential;

@@ -18,7 +18,7 @@ export interface TakingFacts {
   readonly containers: readonly ContainerFacts[];
 }
 
-export interface ContainerFacts {
+interface ContainerFacts {
   readonly name: string;
   readonly residentBytes: number;
   /** What processes have open that is neither a file nor a pipe: `anon_inode:[io_uring]`, `/dev/nvidia0`. */
@@ -28,7 +28,7 @@ export interface ContainerFacts {
 }
 
 /** CRIU's dump of memory onto a disk that is not special; measured: 1.2 GiB/s into the page cache, a third of that to be safe. */
-export const assumedBytesPerSecond = 400 * 2 ** 20;
+const assumedBytesPerSecond = 400 * 2 ** 20;
 /** What a freeze costs however small the container is. */
 const baseFreezeMs = 200;
 /** The engines' own least (`--runtime-request-timeout`, cri-client): less is raised without a word. */
