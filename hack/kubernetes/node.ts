@@ -166,6 +166,10 @@ const parts: readonly Part[] = [
   ...(process.argv.includes("cosign")
     ? [goPart("cosign", { module: "node/cosign", source: "github.com/sigstore/cosign/v3/cmd/cosign" })]
     : []),
+  debianPart("podman", ["podman", "crun", "libcriu2", "conmon", "iproute2", "tar", "gzip", "bash"], {
+    suite: () => Promise.resolve(criuSuite),
+    dependencies: true,
+  }),
   cPart("pause"),
   cPart("counter-server", ["-pthread"]),
   image("pause"),

@@ -113,4 +113,13 @@ describe("names of members", () => {
   it.each(["/etc/passwd", "../x", "a/../../x", "a/..", "a\0b"])("%j is refused", (name) => {
     expect(() => plainName(name)).toThrow("do not trust this archive");
   });
+  it("reads podman's archive of a container without a network, whose network.status is null", () => {
+    const spec = JSON.stringify({ annotations: { "io.container.manager": "libpod" } });
+    const documents = {
+      "config.dump": JSON.stringify({ name: "counter" }),
+      "spec.dump": spec,
+      "network.status": "null",
+    };
+    expect(readMetadata(documents)).toMatchObject({ engine: "podman", container: "counter", addresses: [] });
+  });
 });

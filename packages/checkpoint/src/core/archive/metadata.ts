@@ -65,7 +65,9 @@ function parse(documents: Documents, name: string): Fields | undefined {
       error,
     );
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
+  // Podman's networks of a container without one.
+  if (value === null) return undefined;
+  if (typeof value !== "object" || Array.isArray(value))
     throw checkpointError("FW_CHECKPOINT_ARCHIVE", `${name}: not a JSON object`);
   return value as Fields;
 }
