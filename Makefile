@@ -95,7 +95,7 @@ simulate-quota: $(STAMP) ## The quota storm on a whole cluster in virtual time (
 	@SEEDS=$(or $(SEEDS),2000) FIRST_SEED=$(or $(FIRST_SEED),1) $(NPM) run test -- simulation test/simulation/quota-storm
 
 .PHONY: simulate-checkpoint
-simulate-checkpoint: $(STAMP) ## Checkpoint schedules in virtual time while everything fails (SEEDS=500, FIRST_SEED=1)
+simulate-checkpoint: $(STAMP) ## Checkpoint schedules in virtual time while everything fails (SEEDS=500, FIRST_SEED=1, NODES=100)
 	@SEEDS=$(or $(SEEDS),500) FIRST_SEED=$(or $(FIRST_SEED),1) $(NPM) run test -- simulation test/simulation/checkpoint-storm
 
 .PHONY: conformance

@@ -166,7 +166,7 @@ const parts: readonly Part[] = [
   ...(process.argv.includes("cosign")
     ? [goPart("cosign", { module: "node/cosign", source: "github.com/sigstore/cosign/v3/cmd/cosign" })]
     : []),
-  debianPart("podman", ["podman", "crun", "libcriu2", "conmon", "iproute2", "tar", "gzip", "bash"], {
+  debianPart("podman", ["podman", "crun", "libcriu2", "conmon", "iproute2", "tar", "gzip", "bash", "python3-pycriu"], {
     suite: () => Promise.resolve(criuSuite),
     dependencies: true,
   }),

@@ -102,7 +102,7 @@ class CheckpointStorm {
   }
 
   async run(): Promise<CheckpointStormResult> {
-    const { seed, nodes = 4, loadMs = 240_000 } = this.#options;
+    const { seed, nodes = 4, loadMs = 240_000, intervalSeconds = 20 } = this.#options;
     const simulation = await startSimulation({
       seed,
       pools: [{ name: "node", count: nodes, cpu: "64" }],
@@ -129,6 +129,8 @@ class CheckpointStorm {
       fleet.faults.registryDown = false;
       fleet.faults.fullDisks.clear();
       for (const { caller } of this.#managers) caller.faults.setRates({});
+      // A quiet round: now nothing keeps a pod from its checkpoint.
+      await simulation.clock.advance(intervalSeconds * 2_000);
       // Suspended: what is under way ends, what is due to go goes.
       await this.#driven(simulation, this.#suspend(simulation));
       // Backoff of what failed again and again is up to 1,000 s.
