@@ -28,6 +28,10 @@ export interface CheckpointCluster {
   stop(): Promise<void>;
 }
 
+/** Of an age key that opens nothing but what these tests encrypt. */
+export const testRecipient = "age1j2eze7zk7cvn2kpw954zm0kwakw05ldk7k3ae2d8hqkgs3cnsv5qyjj4dt";
+const testIdentity = "AGE-SECRET-KEY-1TFRE7TRP5VLZUVZ8J7Y9530565UDDX6TLSP8TGZMFDXCHWLS5FKQ0L6ZD8";
+
 async function writePair(folder: string, { certificate, key }: KeyPair, authority: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const [name, text] of [
@@ -78,6 +82,7 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
     const folder = join(node.logDirectory, "agent");
     const serving = await authority.issue({ usage: "server", commonName: node.name, hosts: [node.name] });
     await writePair(folder, serving, authority.certificate);
+    await writeFile(join(folder, "age.txt"), `# of tests\n${testIdentity}\n`, { mode: 0o600 });
     const agent = await node.start(
       "agent",
       process.execPath,
@@ -89,6 +94,8 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
       join(node.logDirectory, "audit.log"),
       "--plain-registries",
       registry.address,
+      "--age-identity",
+      join(folder, "age.txt"),
     );
     await eventually(
       "the agent is ready",

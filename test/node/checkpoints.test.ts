@@ -3,7 +3,7 @@ import { checkpoints, restores } from "@fleetwright/checkpoint";
 import { Pods, Services } from "@fleetwright/kube";
 import { registryUser } from "@fleetwright/lab";
 import { eventually } from "../e2e/eventually.ts";
-import { startCheckpointCluster } from "./checkpoint-cluster.ts";
+import { startCheckpointCluster, testRecipient } from "./checkpoint-cluster.ts";
 import type { CheckpointCluster } from "./checkpoint-cluster.ts";
 
 let lab: CheckpointCluster;
@@ -137,6 +137,51 @@ describe("a checkpoint by the API", () => {
   it("takes everything with it when it is deleted", async () => {
     await lab.kubectl("delete", "checkpoint", "first", "--timeout=30s");
     for (const node of lab.cluster.nodes) expect((await lab.agent(node).list()).checkpoints).toEqual([]);
+  });
+
+  it("is kept as an artifact, encrypted, which shares its chunks with the next one; only the archive's own node needs nothing of the registry", async () => {
+    const repository = `${lab.registry.address}/team/artifacts`;
+    const destination = { repository, secretName: "registry" };
+    const encrypted = { ...destination, recipients: [testRecipient] };
+    await lab.apply({
+      ...api,
+      kind: "Checkpoint",
+      metadata: { name: "sealed" },
+      spec: { podName: "server", keepOnNode: false, destination: encrypted },
+    });
+    expect((await ended("sealed")).status?.phase).toBe("Completed");
+    await lab.apply({
+      ...api,
+      kind: "CheckpointRestore",
+      metadata: { name: "opened" },
+      spec: { checkpointName: "sealed", podName: "opened", nodeName: "node-2" },
+    });
+    expect((await restored("opened")).status).toMatchObject({ phase: "Succeeded", differences: [] });
+    expect(await lab.counter("opened")).toBeGreaterThan(0);
+    await lab.kubectl("delete", "pod", "opened", "--grace-period=1");
+
+    const [node] = lab.cluster.nodes;
+    if (node === undefined) throw new Error("no node");
+    await lab.apply({
+      ...api,
+      kind: "Checkpoint",
+      metadata: { name: "plain-1" },
+      spec: { podName: "server", destination },
+    });
+    const digest = (await ended("plain-1")).status?.containers?.[0]?.digest ?? "";
+    await lab.apply({ ...api, kind: "Checkpoint", metadata: { name: "plain-2" }, spec: { podName: "server" } });
+    const later = (await ended("plain-2")).status?.containers?.[0]?.digest ?? "";
+    expect(later).not.toBe(digest);
+    const credential = { kind: "password", username: registryUser.username, password: registryUser.password };
+    const sent = (await lab
+      .agent(node)
+      .push(later, { reference: `${repository}:again`, form: "Artifact", credential })) as unknown as {
+      readonly sentBytes: number;
+      readonly keptBytes: number;
+    };
+    // Sixteen mebibytes of its memory are the same.
+    expect(sent.keptBytes).toBeGreaterThan(3 * sent.sentBytes);
+    await lab.kubectl("delete", "checkpoint", "sealed", "plain-1", "plain-2", "--timeout=30s");
   });
 
   it("goes back in place: the pod keeps its name, its address and its UID", async () => {

@@ -64,7 +64,9 @@ export function registryArtifacts(options: RegistryArtifactsOptions): Artifacts 
   return {
     async push(agent, checkpoint, container, digest, destination, signal) {
       const target = await access(checkpoint, `${destination.repository}:${tagOf(checkpoint, container)}`, signal);
-      return (await agent.push(digest, { ...target, ...(signingKey && { signingKey }) }, signal)).reference;
+      const { form = "Artifact", recipients } = destination;
+      const how = { form, ...(recipients && { recipients }), ...(signingKey && { signingKey }) };
+      return (await agent.push(digest, { ...target, ...how }, signal)).reference;
     },
     async pull(agent, checkpoint, artifact, digest, signal) {
       return agent.pull({ ...(await access(checkpoint, artifact, signal)), digest }, signal);

@@ -1,4 +1,4 @@
-import { appendFile } from "node:fs/promises";
+import { appendFile, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import {
   artifactRoutes,
@@ -13,6 +13,14 @@ import { createCertificateFiles, type KeyPair } from "@fleetwright/kube";
 import { parseAddress } from "../address.ts";
 import { defineCommand, integer, text } from "../command.ts";
 import { readRegistryOptions, registryOptions } from "../registry-options.ts";
+
+/** age-keygen's format: a key a line, comments with `#`. */
+async function readIdentities(path: string): Promise<readonly string[]> {
+  return (await readFile(path, "utf8"))
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("#"));
+}
 
 /** `fleetwright agent`: see docs/checkpoints.md. */
 export const agentCommand = defineCommand({
@@ -29,6 +37,10 @@ export const agentCommand = defineCommand({
       "folder with tls.crt and tls.key for the node's name, and ca.crt, which clients' certificates are of; read again when they change (default: the manager is not served)",
     ),
     ...registryOptions,
+    ageIdentity: text(
+      "--age-identity <file>",
+      "file of age identities (AGE-SECRET-KEY-1…) that encrypted artifacts are opened with",
+    ),
     auditLog: text("--audit-log <file>", "file that every call is appended to as a line of JSON (default: the log)"),
     logLevel: { ...text("--log-level <level>", "what is logged", "info"), choices: ["debug", "info", "warn", "error"] },
   },
@@ -72,7 +84,11 @@ export const agentCommand = defineCommand({
       const { host: address, port } = parseAddress(options.address, "--address");
       const node = async () => ({ ...(await readNodeFacts()), ...(await store.disk()), imagePort: images.port });
       if (pair === undefined) throw new Error(`${hostname()}: no certificate in ${options.certDir}`);
-      const routes = artifactRoutes({ store, ...(await readRegistryOptions(options)) });
+      const routes = artifactRoutes({
+        store,
+        ...(await readRegistryOptions(options)),
+        ...(options.ageIdentity !== "" && { identities: () => readIdentities(options.ageIdentity) }),
+      });
       service = await startAgentService(
         { routes, store, node, clock, logger, audit, host: address, port },
         pair,
