@@ -91,3 +91,4 @@ export * from "./core/lint/lint-checkpoint.ts";
 export { lintCodes, type LintCodeName, type LintFinding, type LintSeverity } from "./core/lint/lint-codes.ts";
 export type { LintedImage, LintExpectations } from "./core/lint/lint-identity.ts";
 export { decodeAmdgpuImage, isAmdgpuMessage } from "./core/criu/amdgpu.ts";
+export * from "./node/registry-transfer.ts";

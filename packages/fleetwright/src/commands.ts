@@ -13,6 +13,14 @@ import { checkpointResumeCommand } from "./commands/checkpoint-resume.ts";
 import { checkpointRehearseCommand } from "./commands/checkpoint-rehearse.ts";
 import { checkpointPruneCommand } from "./commands/checkpoint-prune.ts";
 import { checkpointPinCommand } from "./commands/checkpoint-pin.ts";
+import { checkpointDiffCommand } from "./commands/checkpoint-diff.ts";
+import { checkpointLintCommand } from "./commands/checkpoint-lint.ts";
+import {
+  checkpointBuildCommand,
+  checkpointPullCommand,
+  checkpointPushCommand,
+  checkpointVerifyCommand,
+} from "./commands/checkpoint-registry.ts";
 import { managerCommand } from "./commands/manager.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { quotaCanICommand } from "./commands/quota-can-i.ts";
@@ -44,4 +52,10 @@ export const commands = [
   checkpointPsCommand,
   checkpointFilesCommand,
   checkpointMemCommand,
+  checkpointDiffCommand,
+  checkpointLintCommand,
+  checkpointBuildCommand,
+  checkpointPushCommand,
+  checkpointPullCommand,
+  checkpointVerifyCommand,
 ] as unknown as readonly Command<Options>[];

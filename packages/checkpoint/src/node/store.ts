@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, unlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { systemClock, type Clock } from "@fleetwright/kube";
 import { compressionOf, decompressed } from "../core/archive/compression.ts";
 import type { Compression } from "../core/archive/compression.ts";
@@ -86,7 +86,7 @@ export interface ReceivedArchive {
 }
 
 /** The engine image of a stored archive. */
-export const imageOf = ({ metadata, layer, host }: StoredCheckpoint): EngineImage =>
+export const imageOf = ({ metadata, layer, host }: Omit<StoredCheckpoint, "file">): EngineImage =>
   engineImage({ metadata, layer, host });
 
 /** Below the folder of archives; what is in it can be made anew from them. */
@@ -115,6 +115,25 @@ async function layerOf(path: string, name: string): Promise<ArchiveLayer> {
   else for await (const chunk of decompressed(bytes, { name })) plain.update(chunk);
   const digest = `sha256:${whole.digest("hex")}`;
   return { compression, digest, diffId: compression === "none" ? digest : `sha256:${plain.digest("hex")}`, size };
+}
+
+/**
+ * What there is to know of an archive, which is read once for it.
+ *
+ * @param options `host`: that it was taken on; `workDirectory`: where a compressed one is unpacked meanwhile
+ */
+export async function describeArchive(
+  path: string,
+  options: { readonly host: HostFacts; readonly workDirectory?: string },
+): Promise<Omit<StoredCheckpoint, "file">> {
+  const { host, ...where } = options;
+  const { mtimeMs } = await stat(path);
+  await using archive = await openArchiveFile(path, where);
+  const images = openImages(archive.images);
+  const [statistics, { plugins }] = [await readStatistics(images), await readPlugins(images)];
+  const layer = await layerOf(path, basename(path));
+  const { metadata, sizes } = archive;
+  return { layer, metadata, sizes, modifiedMs: mtimeMs, host, plugins, ...(statistics && { statistics }) };
 }
 
 /** A disk is never filled above this: a node without room evicts its pods. */
@@ -147,24 +166,13 @@ export async function openStore(
     const record = join(records, `${file}.json`);
     const known = await readJson<StoredCheckpoint>(record);
     if (known?.modifiedMs === before.mtimeMs && known.layer.size === before.size) return known;
-    await using archive = await openArchiveFile(path, { workDirectory: records });
-    const images = openImages(archive.images);
-    const [statistics, { plugins }] = [await readStatistics(images), await readPlugins(images)];
-    const layer = await layerOf(path, file);
+    const described: StoredCheckpoint = {
+      file,
+      ...(await describeArchive(path, { host: takenOn, workDirectory: records })),
+    };
     const after = await stat(path);
     if (after.mtimeMs !== before.mtimeMs || after.size !== before.size)
       throw checkpointError("FW_CHECKPOINT_ARCHIVE", `${file}: is still being written`);
-    const { metadata, sizes } = archive;
-    const described: StoredCheckpoint = {
-      file,
-      layer,
-      metadata,
-      sizes,
-      modifiedMs: before.mtimeMs,
-      host: takenOn,
-      plugins,
-      ...(statistics && { statistics }),
-    };
     await writeJson(record, described);
     return described;
   };
