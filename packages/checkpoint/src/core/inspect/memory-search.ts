@@ -1,5 +1,7 @@
 import { checkpointError } from "../../errors.ts";
 import type { Images } from "./image-set.ts";
+import { byteSearch } from "./byte-automaton.ts";
+import { parseByteExpression, reversed } from "./byte-expression.ts";
 import { memoryParts, memoryRuns, processMemory } from "./memory.ts";
 
 export interface MemoryMatch {
@@ -11,7 +13,7 @@ export interface MemoryMatch {
 export interface SearchOptions {
   /** Matches to stop after; 1000 unless told. */
   readonly limit?: number;
-  /** The longest match of an expression that is found across the edges of pieces read, in bytes; 4096 unless told. */
+  /** The longest match of an expression, in bytes: of what is longer, its beginning is found; 4096 unless told. */
   readonly longest?: number;
 }
 
@@ -28,23 +30,15 @@ function finder(pattern: Uint8Array | RegExp, longest: number): { readonly find:
     };
     return { find, overlap: pattern.length - 1 };
   }
-  const expression = new RegExp(pattern.source, [...new Set(`${pattern.flags.replace("y", "")}g`)].join(""));
-  let decoded: { readonly of: Buffer; readonly text: string } | undefined;
-  const find: Find = (text, from) => {
-    // One character per byte, so that an index is an offset and no byte is lost.
-    if (decoded?.of !== text) decoded = { of: text, text: text.toString("latin1") };
-    for (expression.lastIndex = from; ; expression.lastIndex += 1) {
-      const match = expression.exec(decoded.text);
-      if (match === null) return undefined;
-      if (match[0].length > 0) return { start: match.index, end: match.index + match[0].length };
-    }
-  };
-  return { find, overlap: longest };
+  const expression = parseByteExpression(pattern);
+  const search = byteSearch(expression, reversed(expression), longest);
+  return { find: (text, from) => search.find(text, from), overlap: 2 * longest };
 }
 
 /**
  * Where a process's memory holds a pattern: bytes, or an expression over bytes as Latin-1 characters. Finds across page and chunk edges, not across holes.
- * Matches do not overlap. The expression is the caller's: one that backtracks without end does so here.
+ * Matches do not overlap; where several begin at one byte, the longest is meant. An expression is followed in one pass, in time that grows with the memory alone, and is refused
+ * (FW_CHECKPOINT_IMAGE) where that cannot be: see {@link parseByteExpression}.
  */
 export async function searchMemory(
   images: Images,

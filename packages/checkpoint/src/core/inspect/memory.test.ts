@@ -44,6 +44,7 @@ describe("memory of a process", () => {
     expect(await pagesOf(memoryRange(images, 1, 0x31000n, 0x32000n))).toEqual([9]);
     expect((await readMemoryMap(images, 1)).map(({ dumpedBytes }) => dumpedBytes / page)).toEqual([1, 2, 2, 0, 1]);
     expect(await searchMemory(images, 1, Buffer.from([8, 8, 8, 9]))).toEqual([{ address: "0x30ffd", length: 4 }]);
+    expect(await searchMemory(images, 1, /[\b]{3}\t/)).toEqual([{ address: "0x30ffd", length: 4 }]);
     expect([images.problems, [...images.missing]]).toEqual([[], []]);
   });
 
