@@ -98,6 +98,10 @@ simulate-quota: $(STAMP) ## The quota storm on a whole cluster in virtual time (
 simulate-checkpoint: $(STAMP) ## Checkpoint schedules in virtual time while everything fails (SEEDS=500, FIRST_SEED=1, NODES=100)
 	@SEEDS=$(or $(SEEDS),500) FIRST_SEED=$(or $(FIRST_SEED),1) $(NPM) run test -- simulation test/simulation/checkpoint-storm
 
+.PHONY: bench-checkpoint
+bench-checkpoint: $(STAMP) ## Taking, reading and packing checkpoints on a real node, beside checkpointctl (SIZES=64,1024,4096)
+	@SIZES="$(if $(SIZES),$(SIZES),64,1024,4096)" $(NPM) run -s bench:checkpoint
+
 .PHONY: fuzz-checkpoint
 fuzz-checkpoint: $(STAMP) ## Hostile archives, images and documents (CASES=1000000, SEED=1)
 	@CASES=$(or $(CASES),1000000) SEED=$(or $(SEED),1) $(NPM) run -s fuzz:checkpoint

@@ -172,8 +172,8 @@ describe("real archives", () => {
         expect({ name, isEqual: again.equals(bytes) }).toEqual({ name, isEqual: true });
       }
       // CRIU's own tool takes a second for ten images.
-      if (images < 60)
-        expect(read.map((image) => canonical(decodeImage(image.bytes, image)))).toEqual(await critDecode(read));
+      const judged = images < 60 ? read : [];
+      expect(judged.map((image) => canonical(decodeImage(image.bytes, image)))).toEqual(await critDecode(judged));
       images += read.length;
     }
     expect(images).toBeGreaterThan(50);

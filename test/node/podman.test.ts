@@ -56,8 +56,9 @@ describe("podman's archives", () => {
         );
         expect({ image, isEqual: Buffer.from(again).equals(bytes) }).toEqual({ image, isEqual: true });
       }
-      if (name === "none.tar")
-        expect(images.map((image) => canonical(decodeImage(image.bytes, image)))).toEqual(await critDecode(images));
+      // The images of all three are of one kind: one of them is enough for a tool that takes a second for ten.
+      const judged = name === "none.tar" ? images : [];
+      expect(judged.map((image) => canonical(decodeImage(image.bytes, image)))).toEqual(await critDecode(judged));
     },
   );
 });

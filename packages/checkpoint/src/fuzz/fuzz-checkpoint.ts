@@ -3,7 +3,7 @@ import { FleetwrightError, seededRandom, type Random } from "@fleetwright/kube";
 import { openArchive } from "../core/archive/checkpoint-archive.ts";
 import { decompressed } from "../core/archive/compression.ts";
 import { readMetadata } from "../core/archive/metadata.ts";
-import { tarEnd, tarHeader, tarPadding } from "../core/archive/tar-writer.ts";
+import { tarEnd, tarHeader } from "../core/archive/tar-writer.ts";
 import { parseTable } from "../core/artifact/chunk-table.ts";
 import { decodeImage, encodeImage } from "../core/criu/image.ts";
 import { openImages } from "../core/inspect/image-set.ts";
@@ -39,7 +39,13 @@ const limitBytes = 1024 * 2 ** 20;
 /** Archives of which cases are made: a tree of processes with memory, files, changed files of the root. */
 const archiveSeed = madeArchive({
   processes: [
-    { pid: 1, parent: 0, command: "sh", mappings: [{ from: 0x1000, pages: 3, dumped: { 0: 1, 1: 2 } }], files: { 3: "/data" } },
+    {
+      pid: 1,
+      parent: 0,
+      command: "sh",
+      mappings: [{ from: 0x1000, pages: 3, dumped: { 0: 1, 1: 2 } }],
+      files: { 3: "/data" },
+    },
     { pid: 7, parent: 1, command: "sleep", mappings: [{ from: 0x8000, pages: 1, dumped: { 0: 9 } }] },
   ],
   rootfs: [],
@@ -118,7 +124,7 @@ async function unpack(bytes: Buffer): Promise<void> {
   if (size > 2 ** 20 + 2 ** 17) throw new Error(`${size} bytes came out, though ${2 ** 20} are the limit`);
 }
 
-type Kind = readonly [name: string, weight: number, run: (random: Random) => Promise<unknown> | unknown];
+type Kind = readonly [name: string, weight: number, run: (random: Random) => unknown];
 
 const pick = <T>(random: Random, items: readonly T[]): T => {
   const item = items[Math.floor(random.next() * items.length)];

@@ -1,0 +1,54 @@
+/** One phase in a process of its own, so that its memory is its own: `phase.ts read|pack|hash|artifact FILE`. Last line: `{"gib_per_s":…,"rss_mb":…}` */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import {
+  describeArchive,
+  imageOf,
+  openArchiveFile,
+  openImages,
+  packArtifact,
+  readProcesses,
+} from "@fleetwright/checkpoint";
+
+const [phase = "", path = ""] = process.argv.slice(2);
+const { size } = await stat(path);
+
+async function hash(): Promise<void> {
+  const digest = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>)
+    digest.update(chunk);
+  digest.digest("hex");
+}
+
+/** Index, documents, processes, and every byte of every image. */
+async function read(): Promise<void> {
+  await using archive = await openArchiveFile(path);
+  const processes = await readProcesses(openImages(archive.images));
+  if (processes.length === 0) throw new Error("no process in it");
+  let bytes = 0;
+  for (const name of archive.images.list()) for await (const chunk of archive.images.open(name)) bytes += chunk.length;
+  if (bytes < size * 0.9) throw new Error(`only ${bytes} of ${size} bytes were read`);
+}
+
+const phases: Readonly<Record<string, () => Promise<unknown>>> = {
+  hash,
+  read,
+  pack: async () => imageOf(await describeArchive(path, { host: { architecture: "amd64" } })),
+  artifact: async () => {
+    await using archive = await openArchiveFile(path);
+    const { metadata } = archive;
+    const bytes = createReadStream(path, { highWaterMark: 1024 * 1024 });
+    await packArtifact(bytes, { metadata, host: { architecture: "amd64" }, archiveBytes: size }, () =>
+      Promise.resolve(),
+    );
+  },
+};
+const run = phases[phase];
+if (run === undefined) throw new Error(`no phase "${phase}"`);
+const began = performance.now();
+await run();
+const seconds = (performance.now() - began) / 1000;
+// Kilobytes, as getrusage(2) has them.
+const rss = process.resourceUsage().maxRSS / 1024;
+console.log(JSON.stringify({ gib_per_s: Number((size / 2 ** 30 / seconds).toFixed(3)), rss_mb: Math.round(rss) }));
