@@ -14,9 +14,9 @@ export interface Sealer {
   open(sealed: Uint8Array, purpose: SealPurpose, place: string): Promise<Uint8Array>;
 }
 
-export type SealPurpose = "chunk" | "table";
+type SealPurpose = "chunk" | "table";
 
-export const dataKeyBytes = 32;
+const dataKeyBytes = 32;
 /** Salt, and GCM's tag. */
 export const sealOverhead = 32 + 16;
 

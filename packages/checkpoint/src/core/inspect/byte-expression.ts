@@ -1,7 +1,7 @@
 import { checkpointError } from "../../errors.ts";
 
 /** 256 flags: which bytes. */
-export type ByteSet = Uint8Array;
+type ByteSet = Uint8Array;
 
 /**
  * A regular expression as its positions: each matches one byte, and is followed by others (Glushkov 1961). There are no empty steps, and read backwards it is the expression

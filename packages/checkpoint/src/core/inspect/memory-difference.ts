@@ -6,7 +6,7 @@ import { readMemoryMap } from "./memory-map.ts";
 import type { Mapping } from "./memory-map.ts";
 
 /** Numbers of pages. What neither checkpoint holds (untouched memory, unchanged files) is not counted. */
-export interface PageCounts {
+interface PageCounts {
   readonly equal: number;
   readonly changed: number;
   readonly onlyBefore: number;
@@ -16,7 +16,7 @@ export interface PageCounts {
 }
 
 /** Pages in a row with the same fate. */
-export interface PageRange {
+interface PageRange {
   /** Hexadecimal, in `after`; where only `before` has them, in `before`. */
   readonly from: string;
   readonly to: string;

@@ -8,7 +8,7 @@ import { changesByName } from "./change.ts";
 import type { Change } from "./change.ts";
 
 /** A file of the container's that differs from its image. Layers mark what was deleted by a name that begins with `.wh.`. */
-export interface ChangedFile {
+interface ChangedFile {
   readonly kind: TarKind;
   readonly size: number;
   /** Octal, with setuid, setgid and sticky. */

@@ -63,7 +63,7 @@ function allowedDevices(resources: Fields): readonly string[] {
 }
 
 /** Reads a `spec.dump`. Throws FW_CHECKPOINT_ARCHIVE when it is no JSON object. */
-export function parseRuntimeSpec(json: string): RuntimeSpec {
+function parseRuntimeSpec(json: string): RuntimeSpec {
   let value: unknown;
   try {
     value = JSON.parse(json);

@@ -8,7 +8,7 @@ import { encodeImage } from "../../criu/image.ts";
 export const page = 4096;
 
 /** One page that holds a number, so that pages differ where tests want them to. */
-export const pageOf = (value: number): Buffer => Buffer.alloc(page, value);
+const pageOf = (value: number): Buffer => Buffer.alloc(page, value);
 
 export interface MadeMapping {
   readonly from: number;
@@ -45,7 +45,7 @@ export interface MadeCheckpoint {
 
 const fown = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 
-export const tar = (members: readonly (readonly [TarEntry, string | Uint8Array])[]): Buffer =>
+const tar = (members: readonly (readonly [TarEntry, string | Uint8Array])[]): Buffer =>
   Buffer.concat([
     ...members.flatMap(([entry, content]) => {
       const data = Buffer.from(content);
