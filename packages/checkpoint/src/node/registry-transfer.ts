@@ -73,7 +73,7 @@ async function pushArtifact(
     else keptBytes += bytes.length;
   };
   const { manifest, config, table } = await packArtifact(
-    createReadStream(path, { highWaterMark: 1024 * 1024 }),
+    createReadStream(path, { highWaterMark: 256 * 1024 }),
     { metadata, host, archiveBytes: layer.size, ...(recipients && { encryption: { recipients } }) },
     (chunk) => put(chunk.digest, chunk.bytes),
   );

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, unlink, writeFile } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { systemClock, type Clock } from "@fleetwright/kube";
 import { compressionOf, decompressed } from "../core/archive/compression.ts";
@@ -92,27 +92,38 @@ export const imageOf = ({ metadata, layer, host }: Omit<StoredCheckpoint, "file"
 /** Below the folder of archives; what is in it can be made anew from them. */
 const recordFolder = ".fleetwright";
 
-async function layerOf(path: string, name: string): Promise<ArchiveLayer> {
-  const file = await open(path, "r");
-  let compression: Compression;
-  try {
-    const start = Buffer.alloc(6);
-    const { bytesRead } = await file.read(start, 0, start.length, 0);
-    compression = compressionOf(start.subarray(0, bytesRead), name);
-  } finally {
-    await file.close();
+/** The file's bytes through one buffer, which must not be kept: a fresh one for each piece would fill memory faster than it is collected. */
+async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffer = Buffer.allocUnsafeSlow(256 * 1024);
+  for (let position = 0; ;) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
   }
+}
+
+async function layerOf(path: string, name: string): Promise<ArchiveLayer> {
+  await using file = await open(path, "r");
+  const start = Buffer.alloc(6);
+  const { bytesRead } = await file.read(start, 0, start.length, 0);
+  const compression: Compression = compressionOf(start.subarray(0, bytesRead), name);
   const [whole, plain] = [createHash("sha256"), createHash("sha256")];
   let size = 0;
-  const bytes = (async function* () {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
-      whole.update(chunk);
-      size += chunk.length;
-      yield chunk;
+  const hashed = (bytes: Uint8Array): void => {
+    whole.update(bytes);
+    size += bytes.length;
+  };
+  if (compression === "none") for await (const bytes of piecesOf(file)) hashed(bytes);
+  else {
+    async function* copies() {
+      for await (const bytes of piecesOf(file)) {
+        hashed(bytes);
+        yield Buffer.from(bytes);
+      }
     }
-  })();
-  if (compression === "none") for await (const _ of bytes) continue;
-  else for await (const chunk of decompressed(bytes, { name })) plain.update(chunk);
+    for await (const chunk of decompressed(copies(), { name })) plain.update(chunk);
+  }
   const digest = `sha256:${whole.digest("hex")}`;
   return { compression, digest, diffId: compression === "none" ? digest : `sha256:${plain.digest("hex")}`, size };
 }

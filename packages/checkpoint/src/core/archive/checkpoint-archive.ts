@@ -35,7 +35,7 @@ export interface CheckpointArchive {
 }
 
 const folder = "checkpoint/";
-const chunkBytes = 1024 * 1024;
+const chunkBytes = 256 * 1024;
 
 async function* bytesOf(
   source: RandomAccess,
