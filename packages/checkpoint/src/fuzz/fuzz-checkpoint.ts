@@ -16,7 +16,7 @@ import { parseManifest } from "../registry/manifest.ts";
 import { liedHeader, mutated } from "./mutations.ts";
 
 /** A case that went wrong. */
-export interface FuzzFailure {
+interface FuzzFailure {
   readonly case: number;
   readonly kind: string;
   readonly message: string;
