@@ -7,6 +7,7 @@ export const checkpointErrorCodes = {
   FW_CHECKPOINT_IMAGE: "a CRIU image in a checkpoint cannot be decoded, or JSON cannot be encoded as one",
   FW_CHECKPOINT_AGENT: "a node's agent cannot be reached, or refuses",
   FW_CHECKPOINT_KUBELET: "a kubelet cannot be reached, or does not take a checkpoint",
+  FW_CHECKPOINT_EVIDENCE: "a node's chain of evidence was changed by hand",
   FW_CHECKPOINT_DISK: "a node's disk has no room for a checkpoint",
   FW_CHECKPOINT_DIGEST: "a checkpoint archive is not what it was when it was described",
   FW_CHECKPOINT_ARTIFACT: "a stored artifact is malformed, or lies about its chunks",

@@ -92,3 +92,10 @@ export { lintCodes, type LintCodeName, type LintFinding, type LintSeverity } fro
 export type { LintedImage, LintExpectations } from "./core/lint/lint-identity.ts";
 export { decodeAmdgpuImage, isAmdgpuMessage } from "./core/criu/amdgpu.ts";
 export * from "./node/registry-transfer.ts";
+export {
+  verifyEvidence,
+  type EvidenceHead,
+  type EvidenceProblem,
+  type EvidenceRecord,
+} from "./core/evidence/evidence-chain.ts";
+export { openEvidence, type EvidenceFile } from "./node/evidence-file.ts";

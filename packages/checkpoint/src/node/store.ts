@@ -152,7 +152,14 @@ const reservedShare = 0.05;
 /** Tombstones are remembered for 90 days. */
 const tombstoneMs = 90 * 24 * 3_600_000;
 
+/** Hears of what happens to archives before anybody else does; what it rejects does not happen. */
+export interface StoreWitness {
+  described(checkpoint: StoredCheckpoint): Promise<void>;
+  deleted(tombstone: Tombstone): Promise<void>;
+}
+
 export interface StoreOptions {
+  readonly witness?: StoreWitness | undefined;
   readonly host: HostFacts;
   readonly clock?: Pick<Clock, "now">;
 }
@@ -160,7 +167,7 @@ export interface StoreOptions {
 /** Opens the store in a folder, which is made if it is not there. */
 export async function openStore(
   directory: string,
-  { host, clock = systemClock }: StoreOptions,
+  { host, clock = systemClock, witness }: StoreOptions,
 ): Promise<CheckpointStore> {
   const records = join(directory, recordFolder);
   await mkdir(records, { recursive: true, mode: 0o700 });
@@ -184,6 +191,7 @@ export async function openStore(
     const after = await stat(path);
     if (after.mtimeMs !== before.mtimeMs || after.size !== before.size)
       throw checkpointError("FW_CHECKPOINT_ARCHIVE", `${file}: is still being written`);
+    await witness?.described(described);
     await writeJson(record, described);
     return described;
   };
@@ -335,6 +343,7 @@ export async function openStore(
       if (found === undefined) return false;
       const { file, modifiedMs } = found.checkpoint;
       const tombstone: Tombstone = { file, digest, modifiedMs, deletedMs: clock.now(), reason };
+      await witness?.deleted(tombstone);
       await writeJson(join(records, `${file}.deleted`), tombstone);
       await bury(tombstone);
       return true;

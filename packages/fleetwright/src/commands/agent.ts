@@ -1,11 +1,15 @@
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import {
   artifactRoutes,
+  openEvidence,
   openStore,
+  readPrivateKey,
   readNodeFacts,
   startAgentService,
   startImageServer,
+  type AgentRoute,
   type AgentService,
   type AuditEntry,
 } from "@fleetwright/checkpoint";
@@ -41,6 +45,10 @@ export const agentCommand = defineCommand({
       "--age-identity <file>",
       "file of age identities (AGE-SECRET-KEY-1…) that encrypted artifacts are opened with",
     ),
+    evidenceKey: text(
+      "--evidence-key <file>",
+      "private key, PEM, as cosign makes them, that a chain of all archives and deletions is signed with (default: none is kept)",
+    ),
     auditLog: text("--audit-log <file>", "file that every call is appended to as a line of JSON (default: the log)"),
     logLevel: { ...text("--log-level <level>", "what is logged", "info"), choices: ["debug", "info", "warn", "error"] },
   },
@@ -49,7 +57,16 @@ export const agentCommand = defineCommand({
     const { clock, signal } = context;
     const facts = await readNodeFacts();
     const { securityModules: _, cpuModel: __, nvidiaDriver: ___, ...host } = facts;
-    const store = await openStore(options.store, { host, clock });
+    const evidenceFolder = join(options.store, ".fleetwright", "evidence");
+    await mkdir(evidenceFolder, { recursive: true, mode: 0o700 });
+    const evidence =
+      options.evidenceKey === ""
+        ? undefined
+        : await openEvidence(evidenceFolder, {
+            key: await readPrivateKey(await readFile(options.evidenceKey, "utf8"), { place: options.evidenceKey }),
+            clock,
+          });
+    const store = await openStore(options.store, { host, clock, witness: evidence });
     const images = await startImageServer({ store, port: options.imagePort, logger });
     const audit = (entry: AuditEntry): void => {
       if (options.auditLog === "") logger.info({ audit: entry }, "call");
@@ -84,11 +101,20 @@ export const agentCommand = defineCommand({
       const { host: address, port } = parseAddress(options.address, "--address");
       const node = async () => ({ ...(await readNodeFacts()), ...(await store.disk()), imagePort: images.port });
       if (pair === undefined) throw new Error(`${hostname()}: no certificate in ${options.certDir}`);
-      const routes = artifactRoutes({
-        store,
-        ...(await readRegistryOptions(options)),
-        ...(options.ageIdentity !== "" && { identities: () => readIdentities(options.ageIdentity) }),
-      });
+      const evidenceRoute: AgentRoute = {
+        method: "GET",
+        path: /^\/v1\/evidence$/,
+        right: "manage",
+        handle: async () => (await evidence?.read()) ?? { records: [] },
+      };
+      const routes = [
+        evidenceRoute,
+        ...artifactRoutes({
+          store,
+          ...(await readRegistryOptions(options)),
+          ...(options.ageIdentity !== "" && { identities: () => readIdentities(options.ageIdentity) }),
+        }),
+      ];
       service = await startAgentService(
         { routes, store, node, clock, logger, audit, host: address, port },
         pair,

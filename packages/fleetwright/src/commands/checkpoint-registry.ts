@@ -1,6 +1,6 @@
 import { createWriteStream } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import {
   describeArchive,
@@ -14,7 +14,10 @@ import {
   readPublicKey,
   remoteArchive,
   resolveImage,
+  verifyEvidence,
   verifyImage,
+  type EvidenceHead,
+  type EvidenceRecord,
   type ImageReference,
   type RegistryClient,
 } from "@fleetwright/checkpoint";
@@ -48,6 +51,16 @@ const machine = () => ({ architecture: hostFacts().architecture });
 
 const archiveArgument = { name: "<file>", description: "the archive" };
 const referenceArgument = { name: "<reference>", description: "registry/repository:tag, or with a digest" };
+
+async function readNamed(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new FleetwrightError("FW_CHECKPOINT_FILE", `${path}: cannot be read (${(error as Error).message})`, {
+      cause: error,
+    });
+  }
+}
 
 /** `fleetwright checkpoint build FILE FOLDER` */
 export const checkpointBuildCommand = defineCommand({
@@ -108,7 +121,7 @@ export const checkpointPushCommand = defineCommand({
     const target = parseReference(name);
     const { form, recipients, signingKey, output } = options;
     const key =
-      signingKey === "" ? undefined : await readPrivateKey(await readFile(signingKey, "utf8"), { place: signingKey });
+      signingKey === "" ? undefined : await readPrivateKey(await readNamed(signingKey), { place: signingKey });
     const checkpoint = await describeArchive(file, { host: machine() });
     const pushed = await withRegistry(target, options, (client) =>
       pushCheckpoint(
@@ -169,20 +182,54 @@ export const checkpointPullCommand = defineCommand({
 /** `fleetwright checkpoint verify FILE|REFERENCE` */
 export const checkpointVerifyCommand = defineCommand({
   name: "checkpoint verify",
-  summary: "Hold an archive against a digest, or a checkpoint in a registry against a signature",
-  arguments: [{ name: "<what>", description: "an archive with --digest, or registry/repository@sha256:… with --key" }],
+  summary:
+    "Hold an archive against a digest, a checkpoint in a registry against a signature, or a node's chain of evidence against its key",
+  arguments: [
+    {
+      name: "<what>",
+      description:
+        "an archive with --digest, registry/repository@sha256:… with --key, or a node's evidence.jsonl with --evidence-key",
+    },
+  ],
   options: {
     ...registryOptions,
     digest: text("--digest <digest>", "sha256:… that the archive's bytes must have, as a Checkpoint's status says"),
+    evidenceKey: text("--evidence-key <file>", "public key, PEM, of a node's chain of evidence"),
+    head: text("--head <file>", "head of that chain that was kept elsewhere (default: evidence-head.json beside it)"),
     key: text("--key <file>", "public key, PEM, of whom the signature must be"),
   },
   async run(context, options, [what = ""]) {
-    const { digest, key } = options;
-    if ((digest === "") === (key === ""))
+    const { digest, key, evidenceKey } = options;
+    if ([digest, key, evidenceKey].filter((value) => value !== "").length !== 1)
       throw new FleetwrightError(
         "FW_CHECKPOINT_VERIFY",
-        "say what to verify: --digest for an archive, --key for a checkpoint in a registry",
+        "say what to verify: --digest for an archive, --key for a checkpoint in a registry, --evidence-key for a chain of evidence",
       );
+    if (evidenceKey !== "") {
+      const lines = (await readNamed(what)).split("\n").filter((line) => line !== "");
+      const records = lines.map((line, index) => {
+        try {
+          return JSON.parse(line) as EvidenceRecord;
+        } catch (error) {
+          throw new FleetwrightError("FW_CHECKPOINT_EVIDENCE", `${what}: line ${index + 1} is no record`, {
+            cause: error,
+          });
+        }
+      });
+      const head = await readFile(
+        options.head === "" ? join(dirname(what), "evidence-head.json") : options.head,
+        "utf8",
+      ).catch(() => undefined);
+      const publicKey = readPublicKey(await readNamed(evidenceKey), evidenceKey);
+      const problems = verifyEvidence(
+        records,
+        head === undefined ? undefined : (JSON.parse(head) as EvidenceHead),
+        publicKey,
+      );
+      for (const { reason, message } of problems) context.stdout(`${reason}: ${message}\n`);
+      if (problems.length === 0) context.stdout(`${what}: ${records.length} records, whole\n`);
+      return problems.length === 0 ? 0 : 1;
+    }
     if (digest !== "") {
       const { layer } = await describeArchive(what, { host: machine() });
       context.stdout(
@@ -191,7 +238,7 @@ export const checkpointVerifyCommand = defineCommand({
       return layer.digest === digest ? 0 : 1;
     }
     const reference = parseReference(what);
-    const publicKey = readPublicKey(await readFile(key, "utf8"), key);
+    const publicKey = readPublicKey(await readNamed(key), key);
     return withRegistry(reference, options, async (client) => {
       const { reference: resolved } = await resolveImage(client, reference, { signal: context.signal });
       const signatures = await verifyImage(client, resolved, publicKey);
