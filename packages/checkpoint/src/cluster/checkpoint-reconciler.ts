@@ -4,7 +4,6 @@ import {
   setCondition,
   type CheckpointPhase,
   type CheckpointStatus,
-  type CheckpointVerdict,
   type ContainerCheckpoint,
 } from "@fleetwright/api";
 import {
@@ -33,6 +32,7 @@ import type { Artifacts } from "./artifacts.ts";
 import { KubeletRefusal } from "./kubelet.ts";
 import type { Taker } from "./kubelet.ts";
 import type { NodeSlots } from "./node-slots.ts";
+import { engineId, Refused } from "./refused.ts";
 import { checkpoints, type CheckpointObject } from "./resources.ts";
 import type { TakingJudge } from "./taking-judge.ts";
 
@@ -73,18 +73,6 @@ const maxAttempts = 3;
 const settleMs = 10_000;
 /** An agent that cannot be reached when the checkpoint should begin. */
 const agentPatienceMs = 60_000;
-
-class Refused extends Error {
-  readonly reason: string;
-  readonly verdicts: readonly CheckpointVerdict[];
-  constructor(reason: string, message: string, verdicts: readonly CheckpointVerdict[] = []) {
-    super(message);
-    this.reason = reason;
-    this.verdicts = verdicts;
-  }
-}
-
-const bare = (containerID: string | undefined): string => (containerID ?? "").replace(/^[a-z-]+:\/\//, "");
 
 /** The containers of a pod that run, by name: init containers of the kind that goes on are among them. */
 function runningContainers(pod: Pod): ReadonlyMap<string, string> {
@@ -138,7 +126,7 @@ export class CheckpointReconciler implements Reconciler {
 
   /** Whether it is this Checkpoint's turn at a container, from now until {@link #endTurns}. */
   #hasTurn({ metadata: { namespace, name } }: CheckpointObject, container: ContainerCheckpoint): boolean {
-    const id = bare(container.containerID);
+    const id = engineId(container.containerID);
     const holder = this.#turns.get(id) ?? `${namespace}/${name}`;
     this.#turns.set(id, holder);
     return holder === `${namespace}/${name}`;
@@ -275,7 +263,7 @@ export class CheckpointReconciler implements Reconciler {
     let current = checkpoint;
     for (const { name } of containers) {
       const container = current.status?.containers?.find((each) => each.name === name);
-      if (container?.digest !== undefined) this.#turns.delete(bare(container.containerID));
+      if (container?.digest !== undefined) this.#turns.delete(engineId(container.containerID));
       if (container === undefined || container.digest !== undefined) continue;
       const result = await this.#takeOne(current, container, nodeName, signal);
       if (!("metadata" in result)) return result;
@@ -320,7 +308,7 @@ export class CheckpointReconciler implements Reconciler {
       if (this.#calls.has(call)) return { requeueAfterMs: pollMs };
       if (
         age < timeoutSeconds * 1000 + graceMs &&
-        (age < settleMs || (await isUnderWay(agent, bare(container.containerID), signal)))
+        (age < settleMs || (await isUnderWay(agent, engineId(container.containerID), signal)))
       )
         return { requeueAfterMs: pollMs };
       if (attempts >= maxAttempts)
@@ -375,7 +363,7 @@ export class CheckpointReconciler implements Reconciler {
   ): Promise<AgentCheckpoint | undefined> {
     if (container.attemptTime === undefined) return undefined;
     const since = Date.parse(checkpoint.status?.startTime ?? "") - clockSkewMs;
-    const id = bare(container.containerID);
+    const id = engineId(container.containerID);
     const { checkpoints: stored } = await agent.list(signal);
     const own = stored
       .filter(({ metadata, modifiedMs }) => metadata.id === id && modifiedMs >= since)
@@ -422,7 +410,7 @@ export class CheckpointReconciler implements Reconciler {
       `container "${container.name}": ${found.layer.size} bytes`,
       signal,
     );
-    this.#turns.delete(bare(container.containerID));
+    this.#turns.delete(engineId(container.containerID));
     return recorded;
   }
 

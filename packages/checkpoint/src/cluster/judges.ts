@@ -2,6 +2,7 @@ import type { Informer, Node } from "@fleetwright/kube";
 import { explainRefusal } from "../core/verdict/refusal.ts";
 import { judgeRestore } from "../core/verdict/restore.ts";
 import { judgeTaking, timeoutFor } from "../core/verdict/taking.ts";
+import { engineId } from "./refused.ts";
 import type { RestoreJudge } from "./restore-judge.ts";
 import type { TakingJudge } from "./taking-judge.ts";
 
@@ -17,7 +18,7 @@ export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
         const info = nodes.get({ name: nodeName })?.status?.nodeInfo;
         const live = [];
         for (const name of containers) {
-          const id = (containerIds.get(name) ?? "").replace(/^[a-z-]+:\/\//, "");
+          const id = engineId(containerIds.get(name));
           const { residentBytes, processes, tcp } = await agent.container(id, signal);
           live.push({
             name,

@@ -33,6 +33,7 @@ import type { AgentCheckpoint } from "../node/agent-service.ts";
 import type { AgentClient, AgentNode } from "./agent-client.ts";
 import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";
+import { engineId, Refused } from "./refused.ts";
 import { checkpoints, restores, type CheckpointObject, type RestoreObject } from "./resources.ts";
 import type { RestoreJudge } from "./restore-judge.ts";
 
@@ -54,18 +55,6 @@ export interface RestoreMetrics {
 
 const pollMs = 500;
 const defaultTimeoutMs = 600_000;
-
-class Refused extends Error {
-  readonly reason: string;
-  readonly verdicts: readonly CheckpointVerdict[];
-  constructor(reason: string, message: string, verdicts: readonly CheckpointVerdict[] = []) {
-    super(message);
-    this.reason = reason;
-    this.verdicts = verdicts;
-  }
-}
-
-const bare = (containerID: string | undefined): string => (containerID ?? "").replace(/^[a-z-]+:\/\//, "");
 
 const takesPods = (node: Node | undefined): boolean =>
   node !== undefined &&
@@ -520,7 +509,7 @@ export class RestoreReconciler implements Reconciler {
       return `whether the source has stopped cannot be told: node "${nodeName}" is gone or has no address; ${advice}`;
     try {
       for (const { name, containerID } of containers) {
-        const { processes } = await agent.container(bare(containerID), signal);
+        const { processes } = await agent.container(engineId(containerID), signal);
         if (processes.length > 0)
           return `container "${name}" still has ${processes.length} processes on node "${nodeName}"`;
       }
@@ -679,7 +668,7 @@ export class RestoreReconciler implements Reconciler {
     const differences: RestoreDifference[] = [];
     for (const { name, containerID, restartCount } of up) {
       const digest = checkpoint.status?.containers?.find((container) => container.name === name)?.digest ?? "";
-      const answer = await agent.verifyContainer(bare(containerID), digest, signal);
+      const answer = await agent.verifyContainer(engineId(containerID), digest, signal);
       for (const { subject, message } of answer.differences)
         differences.push({ container: name, subject, message: message.slice(0, 4_000) });
       if (spec.mode !== "InPlace" && restartCount > 0)
