@@ -382,6 +382,8 @@ export class ScheduleReconciler implements Reconciler {
       const restore = asked.get({ namespace, name: last.restoreName ?? "" });
       if (restore !== undefined && restoreIsOpen(restore)) return last;
       const passed = restore?.status?.phase === "Succeeded";
+      // Then the scratch pod goes.
+      wake.push(now + (policy.keepSeconds ?? 0) * 1000);
       const message = restore?.status?.conditions?.[0]?.message ?? "the restore was deleted";
       metrics?.rehearsed(passed ? "passed" : "failed");
       if (!passed)
