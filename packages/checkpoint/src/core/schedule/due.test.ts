@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { dueTimes, jitterOf, occasionName, timesProblem } from "./due.ts";
 
@@ -17,6 +18,35 @@ describe("when checkpoints are due", () => {
     expect(
       text(dueTimes({ schedule: "* * * * *" }, 0).last(at("2020-01-01T00:00:00Z"), at("2026-11-27T12:34:30Z"))),
     ).toBe("2026-11-27T12:34:00.000Z");
+  });
+
+  it("does not forget times that lie close together, long ago", () => {
+    const times = dueTimes({ schedule: "* * 1 1 *" }, 0);
+    expect(text(times.last(at("2025-12-31T00:00:00Z"), at("2026-11-27T12:34:00Z")))).toBe("2026-01-01T23:59:00.000Z");
+  });
+
+  it("finds what counting one by one finds", () => {
+    const schedules = ["*/7 * * * *", "0 9 * * 1-5", "30 2 * * *", "15 3 1,31 * *", "0 0 29 2 *"];
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...schedules),
+        fc.integer({ min: at("2023-06-01T00:00:00Z"), max: at("2027-06-01T00:00:00Z") }),
+        fc.integer({ min: 0, max: 40 * 24 * 3_600_000 }),
+        (schedule, since, span) => {
+          const times = dueTimes({ schedule }, 0);
+          let counted: number | undefined;
+          for (let next = times.next(since); next !== undefined && next <= since + span; next = times.next(next))
+            counted = next;
+          expect(times.last(since, since + span)).toBe(counted);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it("follows @every from the beginning, whenever it is asked", () => {
+    const times = dueTimes({ schedule: "@every 1m" }, 1_000_000);
+    expect([times.last(0, 200_000_000), times.next(200_000_000)]).toEqual([199_960_000, 200_020_000]);
   });
 
   it("counts intervals from the beginning, the first one after a whole interval", () => {

@@ -16,17 +16,17 @@ export function timesProblem(spec: { readonly schedule?: string; readonly timeZo
   return zone === undefined ? undefined : `spec.timeZone: ${zone}`;
 }
 
-/** How many missed times are counted one by one before the newest is looked for from near. */
-const manyMissed = 1_000;
-
 /** @param startMs what intervals are counted from */
 export function dueTimes(
   spec: { readonly schedule?: string; readonly timeZone?: string; readonly intervalSeconds?: number },
   startMs: number,
 ): DueTimes {
   const { schedule, timeZone, intervalSeconds } = spec;
-  if (intervalSeconds !== undefined) {
-    const interval = intervalSeconds * 1000;
+  const times = schedule === undefined ? undefined : parseCronSchedule(schedule, timeZone);
+  // What `@every` means depends on when it is asked: an interval, then.
+  const every = /@every\s/.test(schedule ?? "") ? times?.next(0) : undefined;
+  const interval = intervalSeconds === undefined ? every : intervalSeconds * 1000;
+  if (interval !== undefined) {
     const last = (now: number): number => startMs + Math.floor((now - startMs) / interval) * interval;
     return {
       last(since, now) {
@@ -36,21 +36,20 @@ export function dueTimes(
       next: (now) => Math.max(startMs, last(now)) + interval,
     };
   }
-  if (schedule === undefined) return { last: () => undefined, next: () => undefined };
-  const times = parseCronSchedule(schedule, timeZone);
+  if (times === undefined) return { last: () => undefined, next: () => undefined };
   return {
     last(since, now) {
-      let from = since;
-      for (let round = 0; ; round++) {
-        let found: number | undefined;
-        let time = times.next(from);
-        for (let count = 0; time !== undefined && time <= now && count < manyMissed; count++) {
-          found = time;
-          time = times.next(time);
-        }
-        if (time === undefined || time > now || round > 20) return found;
-        // After a long outage: nearer to now, where fewer were missed.
-        from = Math.max(time, now - (now - time) / 64);
+      const isMissed = (time: number | undefined): time is number => time !== undefined && time <= now;
+      let found = times.next(since);
+      if (!isMissed(found)) return undefined;
+      // By halves: years of minutes that were missed are not counted one by one.
+      for (let end = now; ; ) {
+        const following = times.next(found);
+        if (!isMissed(following)) return found;
+        const middle = Math.floor((following + end) / 2);
+        const later = times.next(middle);
+        found = isMissed(later) ? later : following;
+        if (!isMissed(later)) end = middle;
       }
     },
     next: (now) => times.next(now),
