@@ -18,6 +18,7 @@ export * from "./core/inspect/summary.ts";
 export * from "./node/archive-file.ts";
 export { enginesOf, type HostFacts } from "./core/image/annotations.ts";
 export * from "./core/image/engine-image.ts";
+export * from "./core/image/image-layout.ts";
 export { hostFacts } from "./node/host-facts.ts";
 export * from "./node/image-server.ts";
 export * from "./node/store.ts";
@@ -92,10 +93,13 @@ export { lintCodes, type LintCodeName, type LintFinding, type LintSeverity } fro
 export type { LintedImage, LintExpectations } from "./core/lint/lint-identity.ts";
 export { decodeAmdgpuImage, isAmdgpuMessage } from "./core/criu/amdgpu.ts";
 export * from "./node/registry-transfer.ts";
+export { parseHead, type EvidenceHead } from "./core/evidence/evidence-chain.ts";
 export {
+  evidenceReasons,
   verifyEvidence,
-  type EvidenceHead,
   type EvidenceProblem,
-  type EvidenceRecord,
-} from "./core/evidence/evidence-chain.ts";
-export { openEvidence, type EvidenceFile } from "./node/evidence-file.ts";
+  type EvidenceReason,
+  type EvidenceVerdict,
+} from "./core/evidence/verify-evidence.ts";
+export { evidenceLines, openEvidence, type EvidenceFile } from "./node/evidence-file.ts";
+export { evidenceRoutes } from "./node/agent-evidence.ts";

@@ -15,12 +15,10 @@ import { checkpointPruneCommand } from "./commands/checkpoint-prune.ts";
 import { checkpointPinCommand } from "./commands/checkpoint-pin.ts";
 import { checkpointDiffCommand } from "./commands/checkpoint-diff.ts";
 import { checkpointLintCommand } from "./commands/checkpoint-lint.ts";
-import {
-  checkpointBuildCommand,
-  checkpointPullCommand,
-  checkpointPushCommand,
-  checkpointVerifyCommand,
-} from "./commands/checkpoint-registry.ts";
+import { checkpointBuildCommand } from "./commands/checkpoint-build.ts";
+import { checkpointPullCommand } from "./commands/checkpoint-pull.ts";
+import { checkpointPushCommand } from "./commands/checkpoint-push.ts";
+import { checkpointVerifyCommand } from "./commands/checkpoint-verify.ts";
 import { managerCommand } from "./commands/manager.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { quotaCanICommand } from "./commands/quota-can-i.ts";

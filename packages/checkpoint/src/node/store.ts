@@ -152,7 +152,7 @@ const reservedShare = 0.05;
 /** Tombstones are remembered for 90 days. */
 const tombstoneMs = 90 * 24 * 3_600_000;
 
-/** Hears of what happens to archives before anybody else does; what it rejects does not happen. */
+/** Hears of archives before anybody else does, and of deletions before the bytes go; what it rejects does not happen. The same may be told twice. */
 export interface StoreWitness {
   described(checkpoint: StoredCheckpoint): Promise<void>;
   deleted(tombstone: Tombstone): Promise<void>;
@@ -178,12 +178,27 @@ export async function openStore(
     if (left && clock.now() - left.mtimeMs > 3_600_000) await rm(join(records, name), { recursive: true, force: true });
   }
 
+  /** Files that the witness has heard of. */
+  const told = new Set<string>();
+  const lost = ({ file, layer, modifiedMs }: StoredCheckpoint, how: string): Tombstone => ({
+    file,
+    digest: layer.digest,
+    modifiedMs,
+    deletedMs: clock.now(),
+    reason: `not by this agent: ${how}`,
+  });
+
   const describe = async (file: string, takenOn: HostFacts): Promise<StoredCheckpoint> => {
     const path = join(directory, file);
     const before = await stat(path);
     const record = join(records, `${file}.json`);
     const known = await readJson<StoredCheckpoint>(record);
-    if (known?.modifiedMs === before.mtimeMs && known.layer.size === before.size) return known;
+    if (known?.modifiedMs === before.mtimeMs && known.layer.size === before.size) {
+      // Described before there was a witness: told now, and once only, because a deletion may be underway.
+      if (!told.has(file)) await witness?.described(known);
+      told.add(file);
+      return known;
+    }
     const described: StoredCheckpoint = {
       file,
       ...(await describeArchive(path, { host: takenOn, workDirectory: records })),
@@ -191,7 +206,10 @@ export async function openStore(
     const after = await stat(path);
     if (after.mtimeMs !== before.mtimeMs || after.size !== before.size)
       throw checkpointError("FW_CHECKPOINT_ARCHIVE", `${file}: is still being written`);
+    if (known && known.layer.digest !== described.layer.digest)
+      await witness?.deleted(lost(known, "other bytes took its place"));
     await witness?.described(described);
+    told.add(file);
     await writeJson(record, described);
     return described;
   };
@@ -207,7 +225,10 @@ export async function openStore(
   const bury = async (tombstone: Tombstone): Promise<void> => {
     const path = join(directory, tombstone.file);
     const found = await stat(path).catch(absent);
-    if (found?.mtimeMs === tombstone.modifiedMs) await unlink(path).catch(absent);
+    if (found?.mtimeMs === tombstone.modifiedMs) {
+      await witness?.deleted(tombstone);
+      await unlink(path).catch(absent);
+    }
     await rm(join(records, `${tombstone.file}.json`), { force: true });
   };
 
@@ -224,10 +245,13 @@ export async function openStore(
   };
 
   const list = async (): Promise<StoreListing> => {
-    const tombstones = await readTombstones();
-    for (const tombstone of tombstones) await bury(tombstone);
     const checkpoints: StoredCheckpoint[] = [];
     const unreadable: UnreadableFile[] = [];
+    const failed = (file: string, error: unknown): void => {
+      unreadable.push({ file, problem: error instanceof Error ? error.message : String(error) });
+    };
+    const tombstones = await readTombstones();
+    for (const tombstone of tombstones) await bury(tombstone).catch((error: unknown) => failed(tombstone.file, error));
     const entries = await readdir(directory, { withFileTypes: true });
     const names = new Set(entries.map(({ name }) => name));
     for (const entry of entries) {
@@ -236,13 +260,22 @@ export async function openStore(
         checkpoints.push(await described(entry.name));
       } catch (error) {
         // Gone meanwhile is nothing to tell.
-        if ((error as NodeJS.ErrnoException).code !== "ENOENT")
-          unreadable.push({ file: entry.name, problem: error instanceof Error ? error.message : String(error) });
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT") failed(entry.name, error);
       }
     }
-    for (const record of await readdir(records))
-      if (record.endsWith(".json") && !names.has(record.slice(0, -".json".length)))
+    for (const record of await readdir(records)) {
+      const file = record.slice(0, -".json".length);
+      if (!record.endsWith(".json") || names.has(file)) continue;
+      // One may have come since the folder was read.
+      if (await stat(join(directory, file)).catch(absent)) continue;
+      try {
+        const gone = await readJson<StoredCheckpoint>(join(records, record));
+        if (gone) await witness?.deleted(lost(gone, "its file is gone"));
         await rm(join(records, record), { force: true });
+      } catch (error) {
+        failed(file, error);
+      }
+    }
     return { checkpoints, unreadable, tombstones };
   };
 
@@ -343,7 +376,6 @@ export async function openStore(
       if (found === undefined) return false;
       const { file, modifiedMs } = found.checkpoint;
       const tombstone: Tombstone = { file, digest, modifiedMs, deletedMs: clock.now(), reason };
-      await witness?.deleted(tombstone);
       await writeJson(join(records, `${file}.deleted`), tombstone);
       await bury(tombstone);
       return true;

@@ -78,4 +78,15 @@ describe("keys for signatures", () => {
       failed("no key that cosign wrote"),
     );
   });
+
+  it("of Ed25519 are for evidence alone", async () => {
+    const pem = ed25519.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+    expect((await readPrivateKey(pem, { purpose: "evidence" })).equals(ed25519.privateKey)).toBe(true);
+    const text = ed25519.publicKey.export({ type: "spki", format: "pem" }).toString();
+    expect(readPublicKey(text, "key.pub", "evidence").equals(ed25519.publicKey)).toBe(true);
+    expect(() => readPublicKey(text, "key.pub")).toThrow("not ECDSA P-256; make one with");
+    await expect(
+      readPrivateKey(p384.privateKey.export({ type: "pkcs8", format: "pem" }).toString(), { purpose: "evidence" }),
+    ).rejects.toThrow("not ECDSA P-256 or Ed25519");
+  });
 });

@@ -5,11 +5,16 @@ import { checkpointError } from "../errors.ts";
 
 const failure = (message: string, cause?: unknown): Error => checkpointError("FW_CHECKPOINT_KEY", message, cause);
 
-/** What signatures are made with here: what `cosign generate-key-pair` makes. */
-function ecdsa(key: KeyObject, place: string): KeyObject {
-  if (key.asymmetricKeyType === "ec" && key.asymmetricKeyDetails?.namedCurve === "prime256v1") return key;
+/** `image`: what `cosign generate-key-pair` makes, ECDSA P-256. `evidence`: Ed25519 too. */
+type KeyPurpose = "image" | "evidence";
+
+function usable(key: KeyObject, place: string, purpose: KeyPurpose): KeyObject {
+  const { asymmetricKeyType: type = "no", asymmetricKeyDetails: details } = key;
+  if (type === "ec" && details?.namedCurve === "prime256v1") return key;
+  if (type === "ed25519" && purpose === "evidence") return key;
+  const wanted = purpose === "image" ? "ECDSA P-256" : "ECDSA P-256 or Ed25519";
   throw failure(
-    `${place}: is a key of ${key.asymmetricKeyType ?? "no"} ${key.asymmetricKeyDetails?.namedCurve ?? ""}, not ECDSA P-256; make one with cosign generate-key-pair`,
+    `${place}: is a key of ${type} ${details?.namedCurve ?? ""}, not ${wanted}; make one with cosign generate-key-pair`,
   );
 }
 
@@ -19,7 +24,7 @@ function ecdsa(key: KeyObject, place: string): KeyObject {
  * @param place where it comes from, for the error
  * @throws FleetwrightError `FW_CHECKPOINT_KEY`
  */
-export function readPublicKey(pem: string, place = "the public key"): KeyObject {
+export function readPublicKey(pem: string, place = "the public key", purpose: KeyPurpose = "image"): KeyObject {
   if (/PRIVATE KEY-----/.test(pem))
     throw failure(`${place}: is a private key; name the public one, and keep that one secret`);
   let key: KeyObject;
@@ -28,7 +33,7 @@ export function readPublicKey(pem: string, place = "the public key"): KeyObject 
   } catch (error) {
     throw failure(`${place}: is no public key in PEM`, error);
   }
-  return ecdsa(key, place);
+  return usable(key, place, purpose);
 }
 
 /**
@@ -38,7 +43,11 @@ export function readPublicKey(pem: string, place = "the public key"): KeyObject 
  */
 export async function readPrivateKey(
   pem: string,
-  { password, place = "the private key" }: { readonly password?: string | undefined; readonly place?: string } = {},
+  {
+    password,
+    place = "the private key",
+    purpose = "image",
+  }: { readonly password?: string | undefined; readonly place?: string; readonly purpose?: KeyPurpose } = {},
 ): Promise<KeyObject> {
   const sealed = /-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([A-Za-z0-9+/=\s]*)-----END /.exec(pem)?.[1];
   const source =
@@ -51,7 +60,7 @@ export async function readPrivateKey(
   } catch (error) {
     throw failure(`${place}: is no private key in PEM, or its password is missing or wrong`, error);
   }
-  return ecdsa(key, place);
+  return usable(key, place, purpose);
 }
 
 interface SealedKey {

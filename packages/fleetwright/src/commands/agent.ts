@@ -1,15 +1,15 @@
-import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import {
   artifactRoutes,
+  evidenceRoutes,
   openEvidence,
   openStore,
   readPrivateKey,
   readNodeFacts,
   startAgentService,
   startImageServer,
-  type AgentRoute,
   type AgentService,
   type AuditEntry,
 } from "@fleetwright/checkpoint";
@@ -17,14 +17,8 @@ import { createCertificateFiles, type KeyPair } from "@fleetwright/kube";
 import { parseAddress } from "../address.ts";
 import { defineCommand, integer, text } from "../command.ts";
 import { readRegistryOptions, registryOptions } from "../registry-options.ts";
-
-/** age-keygen's format: a key a line, comments with `#`. */
-async function readIdentities(path: string): Promise<readonly string[]> {
-  return (await readFile(path, "utf8"))
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"));
-}
+import { readText } from "./checkpoint-file.ts";
+import { readIdentities } from "./checkpoint-remote.ts";
 
 /** `fleetwright agent`: see docs/checkpoints.md. */
 export const agentCommand = defineCommand({
@@ -47,7 +41,7 @@ export const agentCommand = defineCommand({
     ),
     evidenceKey: text(
       "--evidence-key <file>",
-      "private key, PEM, as cosign makes them, that a chain of all archives and deletions is signed with (default: none is kept)",
+      "private key, PEM, ECDSA P-256 or Ed25519, that a chain of all archives and deletions is signed with (default: none is kept); its password is in COSIGN_PASSWORD",
     ),
     auditLog: text("--audit-log <file>", "file that every call is appended to as a line of JSON (default: the log)"),
     logLevel: { ...text("--log-level <level>", "what is logged", "info"), choices: ["debug", "info", "warn", "error"] },
@@ -57,13 +51,15 @@ export const agentCommand = defineCommand({
     const { clock, signal } = context;
     const facts = await readNodeFacts();
     const { securityModules: _, cpuModel: __, nvidiaDriver: ___, ...host } = facts;
-    const evidenceFolder = join(options.store, ".fleetwright", "evidence");
-    await mkdir(evidenceFolder, { recursive: true, mode: 0o700 });
     const evidence =
       options.evidenceKey === ""
         ? undefined
-        : await openEvidence(evidenceFolder, {
-            key: await readPrivateKey(await readFile(options.evidenceKey, "utf8"), { place: options.evidenceKey }),
+        : await openEvidence(join(options.store, ".fleetwright", "evidence"), {
+            key: await readPrivateKey(await readText(options.evidenceKey), {
+              place: options.evidenceKey,
+              password: context.env["COSIGN_PASSWORD"],
+              purpose: "evidence",
+            }),
             clock,
           });
     const store = await openStore(options.store, { host, clock, witness: evidence });
@@ -101,14 +97,8 @@ export const agentCommand = defineCommand({
       const { host: address, port } = parseAddress(options.address, "--address");
       const node = async () => ({ ...(await readNodeFacts()), ...(await store.disk()), imagePort: images.port });
       if (pair === undefined) throw new Error(`${hostname()}: no certificate in ${options.certDir}`);
-      const evidenceRoute: AgentRoute = {
-        method: "GET",
-        path: /^\/v1\/evidence$/,
-        right: "manage",
-        handle: async () => (await evidence?.read()) ?? { records: [] },
-      };
       const routes = [
-        evidenceRoute,
+        ...evidenceRoutes(evidence),
         ...artifactRoutes({
           store,
           ...(await readRegistryOptions(options)),

@@ -1,27 +1,75 @@
+import { mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import { FleetwrightError } from "@fleetwright/kube";
-import { openArchiveFile, openImages, type ArchiveFile, type Images } from "@fleetwright/checkpoint";
+import {
+  hostFacts,
+  openArchiveFile,
+  openImages,
+  type ArchiveFile,
+  type HostFacts,
+  type Images,
+} from "@fleetwright/checkpoint";
 
-/** Opens the archive that a command names, and says in one line why it cannot. */
+/** A failure of the file system as a user's mistake with that file; everything else as it is. */
+export function fileError(path: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (error instanceof FleetwrightError || code === undefined) return error;
+  const why =
+    {
+      ENOENT: "there is no such file",
+      EACCES: "only its owner may read it",
+      EISDIR: "is a folder",
+    }[code] ?? `cannot be used (${code})`;
+  return new FleetwrightError("FW_CHECKPOINT_FILE", `${path}: ${why}; name another file`, { cause: error });
+}
+
+/** Does something with a file that a command names, and says in one line why it cannot. */
+export async function withFile<T>(path: string, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+/** The text of a small file that a command names: a key, a list. */
+export const readText = (path: string): Promise<string> => withFile(path, () => readFile(path, "utf8"));
+
+/** Opens the archive that a command names. */
 export async function withArchive<T>(
   path: string,
   use: (archive: ArchiveFile, images: Images) => Promise<T>,
 ): Promise<T> {
-  let archive: ArchiveFile;
-  try {
-    archive = await openArchiveFile(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof FleetwrightError || code === undefined) throw error;
-    const why =
-      code === "ENOENT" ? "there is no such file" : code === "EACCES" ? "only its owner may read it" : String(code);
-    throw new FleetwrightError("FW_CHECKPOINT_FILE", `${path}: ${why}; name a checkpoint archive`, { cause: error });
-  }
-  try {
-    return await use(archive, openImages(archive.images));
-  } finally {
-    await archive.close();
-  }
+  await using archive = await withFile(path, () => openArchiveFile(path));
+  return await use(archive, openImages(archive.images));
 }
+
+export const archiveArgument = { name: "<file>", description: "the archive" };
+
+/** Whether a file or folder is there. */
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/**
+ * Fills a new folder beside a place and brings what was made there to its name at the end: nobody sees half of it, and a failure leaves nothing.
+ *
+ * @param make makes it in that folder, and returns the path of what is to have the name
+ */
+export async function makeWhole(place: string, make: (folder: string) => Promise<string>): Promise<void> {
+  await withFile(place, async () => {
+    const folder = await mkdtemp(`${place}.half-`);
+    try {
+      await rename(await make(folder), place);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+/** An image of an archive says for which architecture it is: this machine's, for all that is known. */
+export const thisMachine = (): HostFacts => ({ architecture: hostFacts().architecture });
 
 /** What could not be read, for standard error: the rest of the answer stands. */
 export function problemLines({ missing, problems }: Images): readonly string[] {

@@ -1,9 +1,12 @@
-import { createHash, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { createHash, sign } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { checkpointError } from "../../errors.ts";
 
 /** What happened to an archive, before it is in the chain. */
 export interface EvidenceEntry {
   /** RFC 3339. */
   readonly time: string;
+  /** `deleted`: by the agent, or found gone. */
   readonly event: "described" | "deleted";
   /** `sha256:…` of the archive. */
   readonly archive: string;
@@ -30,100 +33,89 @@ export interface EvidenceHead {
   readonly signature: string;
 }
 
-/** Why a chain is not to be believed. */
-export interface EvidenceProblem {
-  readonly reason: "Tampered" | "OutOfOrder" | "BrokenLink" | "WrongKey" | "Truncated";
-  /** Of the record, from 0; of the head, the number of records. */
-  readonly index: number;
-  readonly message: string;
-}
-
-const noRecord = "0".repeat(64);
+/** What the first record follows. */
+export const noRecord = "0".repeat(64);
 
 /** One text for one value: keys in order, at every depth. */
 function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
   const fields = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonical(field)}`).join(",")}}`;
 }
 
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 /** Ed25519 signs messages themselves, ECDSA their hash. */
-const algorithmOf = (key: KeyObject): string | null => (key.asymmetricKeyType === "ed25519" ? null : "sha256");
-const signed = (text: string, key: KeyObject): string =>
-  sign(algorithmOf(key), Buffer.from(text), key).toString("base64");
-const isSigned = (text: string, signature: string, key: KeyObject): boolean =>
-  verify(algorithmOf(key), Buffer.from(text), key, Buffer.from(signature, "base64"));
+export const signatureHash = (key: KeyObject): string | null => (key.asymmetricKeyType === "ed25519" ? null : "sha256");
 
-const hashOf = ({
-  index,
-  time,
-  event,
-  archive,
-  metadata,
-  previous,
-}: Omit<EvidenceRecord, "hash" | "signature">): string =>
-  sha256(canonical({ archive, event, index, metadata, previous, time }));
-const headText = ({ count, hash, time }: Omit<EvidenceHead, "signature">): string => canonical({ count, hash, time });
+const signed = (text: string, key: KeyObject): string =>
+  sign(signatureHash(key), Buffer.from(text), key).toString("base64");
+
+/** What a record's hash must be: of everything that it says, and of the record before it. */
+export const recordHash = (record: Omit<EvidenceRecord, "hash" | "signature">): string => {
+  const { archive, event, index, metadata, previous, time } = record;
+  return createHash("sha256").update(canonical({ archive, event, index, metadata, previous, time })).digest("hex");
+};
+
+/** What the head's signature is over. */
+export const headText = ({ count, hash, time }: Omit<EvidenceHead, "signature">): string =>
+  canonical({ count, hash, time });
 
 /** The record that follows another one; `undefined` before the first. */
 export function nextRecord(before: EvidenceRecord | undefined, entry: EvidenceEntry, key: KeyObject): EvidenceRecord {
   const { time, event, archive, metadata } = entry;
-  const record = {
-    index: before ? before.index + 1 : 0,
-    time,
-    event,
-    archive,
-    metadata,
-    previous: before?.hash ?? noRecord,
-  };
-  const hash = hashOf(record);
+  const index = before ? before.index + 1 : 0;
+  const record = { index, time, event, archive, metadata, previous: before?.hash ?? noRecord };
+  const hash = recordHash(record);
   return { ...record, hash, signature: signed(hash, key) };
 }
 
+/** The head of a chain that ends with this record; `undefined`: of one without records. */
 export function headOf(last: EvidenceRecord | undefined, time: string, key: KeyObject): EvidenceHead {
   const head = { count: last ? last.index + 1 : 0, hash: last?.hash ?? noRecord, time };
   return { ...head, signature: signed(headText(head), key) };
 }
 
-/**
- * Checks a chain without anything else than the public key: each record's hash and signature, that each follows the one before, and that none is missing at the end.
- *
- * @param head the newest that is known; one that was kept elsewhere finds a chain that was put back as a whole
- * @returns what is wrong; nothing: the chain is whole
- */
-export function verifyEvidence(
-  records: readonly EvidenceRecord[],
-  head: EvidenceHead | undefined,
-  publicKey: KeyObject,
-): readonly EvidenceProblem[] {
-  const key = publicKey.type === "private" ? createPublicKey(publicKey) : publicKey;
-  const problems: EvidenceProblem[] = [];
-  const add = (reason: EvidenceProblem["reason"], index: number, message: string): void =>
-    void problems.push({ reason, index, message });
-  let previous = noRecord;
-  for (const [at, record] of records.entries()) {
-    if (record.index !== at)
-      add(
-        "OutOfOrder",
-        at,
-        `record ${at} says that it is number ${record.index}: records are missing, doubled or in another order`,
-      );
-    if (hashOf(record) !== record.hash) add("Tampered", at, `record ${at}: what it says is not what was hashed`);
-    else if (!isSigned(record.hash, record.signature, key))
-      add("WrongKey", at, `record ${at} was not signed with this key`);
-    if (record.previous !== previous)
-      add("BrokenLink", at, `record ${at} follows another record than the one before it`);
-    previous = record.hash;
+/** A record as a line of the chain's file, without its end. */
+export const recordLine = ({ index, time, event, archive, metadata, previous, hash, signature }: EvidenceRecord) =>
+  JSON.stringify({ index, time, event, archive, metadata, previous, hash, signature });
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(text: string): Fields | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Fields) : undefined;
+  } catch {
+    return undefined;
   }
-  if (head === undefined)
-    add("Truncated", records.length, "there is no signed head: whether records are missing at the end cannot be told");
-  else if (!isSigned(headText(head), head.signature, key))
-    add("WrongKey", records.length, "the head was not signed with this key");
-  else if (head.count > records.length)
-    add("Truncated", records.length, `the head counts ${head.count} records, ${records.length} are here`);
-  else if (head.count > 0 && records[head.count - 1]?.hash !== head.hash)
-    add("BrokenLink", head.count - 1, "the head is of another chain");
-  return problems;
+}
+
+const hasTexts = (fields: Fields, names: readonly string[]): boolean =>
+  names.every((name) => typeof fields[name] === "string");
+
+/** Reads a line; `undefined` for any that {@link recordLine} would not write: what is beside the signed fields must not be taken for evidence. */
+export function parseRecord(line: string): EvidenceRecord | undefined {
+  const fields = fieldsOf(line);
+  if (!fields || !Number.isSafeInteger(fields["index"])) return undefined;
+  if (!hasTexts(fields, ["time", "event", "archive", "previous", "hash", "signature"])) return undefined;
+  const { metadata } = fields;
+  if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) return undefined;
+  if (Object.values(metadata).some((value) => typeof value !== "string" && typeof value !== "number")) return undefined;
+  const record = fields as unknown as EvidenceRecord;
+  return recordLine(record) === line ? record : undefined;
+}
+
+/**
+ * Reads a head.
+ *
+ * @param place where it comes from, for the error
+ * @throws FleetwrightError `FW_CHECKPOINT_EVIDENCE`
+ */
+export function parseHead(text: string, place: string): EvidenceHead {
+  const fields = fieldsOf(text);
+  if (!fields || !Number.isSafeInteger(fields["count"]) || !hasTexts(fields, ["hash", "time", "signature"]))
+    throw checkpointError(
+      "FW_CHECKPOINT_EVIDENCE",
+      `${place}: is no head of a chain of evidence; name an evidence-head.json as an agent writes it`,
+    );
+  return fields as unknown as EvidenceHead;
 }
