@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -61,7 +61,23 @@ describe.skipIf(missing.length > 0)(
       expect(await run("pull", `${name}:1`, copy)).toMatchObject({ code: 0 });
       expect((await readFile(copy)).equals(await readFile(archive))).toBe(true);
       expect(await run("verify", reference, "--key", join(folder, "key.pub"))).toMatchObject({ code: 0 });
-      expect((await run("verify", reference, "--key", join(folder, "other.pub"))).code).not.toBe(0);
+      expect((await run("verify", reference, "--key", join(folder, "other.pub"))).code).toBe(1);
+      const unsigned = join(folder, "unsigned.tar");
+      const refused = await run("pull", reference, unsigned, "--key", join(folder, "other.pub"));
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("is by another key") as string });
+      expect((await readdir(folder)).filter((left) => left.startsWith("unsigned"))).toEqual([]);
+    });
+
+    it.each(["Artifact", "EngineImage"])("look at %s in a registry before it is restored", async (form) => {
+      const name = `${registry.address}/lint/${form.toLowerCase()}:1`;
+      await run("push", archive, name, "--form", form);
+      const codes = async (...args: readonly string[]) => {
+        const { stdout } = await run("lint", name, "-o", "json", ...args);
+        return (JSON.parse(stdout) as readonly { readonly code: string }[]).map(({ code }) => code);
+      };
+      const here = (await run("lint", archive, "-o", "json")).stdout;
+      expect(await codes()).toEqual((JSON.parse(here) as readonly { readonly code: string }[]).map(({ code }) => code));
+      expect(await codes("--namespace", "another")).toContain("NamespaceMismatch");
     });
 
     it("hold an archive against a digest", async () => {

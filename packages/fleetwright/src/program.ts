@@ -76,7 +76,9 @@ export async function runProgram(
       context.stderr(`fleetwright: ${error.message}\n`);
       return isTrouble(error) ? 1 : 2;
     }
-    if (context.signal.aborted && error === context.signal.reason) return 130;
+    const { aborted, reason } = context.signal;
+    // Streams put an error of their own around it.
+    if (aborted && (error === reason || (error instanceof Error && error.cause === reason))) return 130;
     context.stderr(`fleetwright: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return 1;
   }

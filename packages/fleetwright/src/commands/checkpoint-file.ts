@@ -9,25 +9,20 @@ import {
   type Images,
 } from "@fleetwright/checkpoint";
 
-/** A failure of the file system as a user's mistake with that file; everything else as it is. */
-export function fileError(path: string, error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (error instanceof FleetwrightError || code === undefined) return error;
-  const why =
-    {
-      ENOENT: "there is no such file",
-      EACCES: "only its owner may read it",
-      EISDIR: "is a folder",
-    }[code] ?? `cannot be used (${code})`;
-  return new FleetwrightError("FW_CHECKPOINT_FILE", `${path}: ${why}; name another file`, { cause: error });
-}
-
-/** Does something with a file that a command names, and says in one line why it cannot. */
+/** Does something with a file that a command names; a failure of the file system is said in one line. */
 export async function withFile<T>(path: string, use: () => Promise<T>): Promise<T> {
   try {
     return await use();
   } catch (error) {
-    throw fileError(path, error);
+    const { code = "", syscall } = error as NodeJS.ErrnoException;
+    if (syscall === undefined) throw error;
+    const known: Readonly<Record<string, string>> = {
+      ENOENT: "there is no such file",
+      EACCES: "only its owner may read it",
+      EISDIR: "is a folder",
+    };
+    const why = known[code] ?? `cannot be used (${code})`;
+    throw new FleetwrightError("FW_CHECKPOINT_FILE", `${path}: ${why}; name another file`, { cause: error });
   }
 }
 

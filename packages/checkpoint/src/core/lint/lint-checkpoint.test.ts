@@ -4,7 +4,7 @@ import { checkpointAnnotations } from "../image/annotations.ts";
 import type { CheckpointArchive } from "../archive/checkpoint-archive.ts";
 import { file, madeCheckpoint } from "../inspect/testdata/made-checkpoint.ts";
 import type { MadeCheckpoint } from "../inspect/testdata/made-checkpoint.ts";
-import { lintCheckpoint, lintUnreadable } from "./lint-checkpoint.ts";
+import { lintCheckpoint, lintImageAlone, lintUnreadable } from "./lint-checkpoint.ts";
 import type { LintOptions } from "./lint-checkpoint.ts";
 import { lintCodes } from "./lint-codes.ts";
 
@@ -90,6 +90,52 @@ describe("lint of a checkpoint", () => {
       ["RootfsEscape"],
     ],
     ["a link within the container", { rootfs: [[{ ...file("a"), kind: "symlink", target: "/../etc" }, ""]] }, []],
+    [
+      "a changed file below a changed link",
+      {
+        rootfs: [
+          [{ ...file("a"), kind: "symlink", target: "/etc" }, ""],
+          [file("./a/cron.d/x"), ""],
+        ],
+      },
+      ["RootfsEscape"],
+    ],
+    [
+      "a hard link through a changed link",
+      {
+        rootfs: [
+          [{ ...file("a"), kind: "symlink", target: "/etc" }, ""],
+          [{ ...file("b"), kind: "hardlink", target: "/a/shadow" }, ""],
+        ],
+      },
+      ["RootfsEscape"],
+    ],
+    [
+      "a link that a folder took the place of",
+      {
+        rootfs: [
+          [{ ...file("a"), kind: "symlink", target: "/etc" }, ""],
+          [file("a"), ""],
+          [file("a/x"), ""],
+        ],
+      },
+      [],
+    ],
+    ["a whiteout of the folder above", { rootfs: [[file("a/.wh..."), ""]] }, ["RootfsEscape"]],
+    [
+      "an ordinary whiteout",
+      {
+        rootfs: [
+          [file("a/.wh.b"), ""],
+          [file("a/.wh..wh..opq"), ""],
+        ],
+      },
+      [],
+    ],
+    ["a volume that is no archive", { more: { "volumes/data.tar": "none" } }, ["RootfsUnreadable"]],
+    ["a deleted file of the host", { more: { "deleted.files": '["/tmp/x","../../etc/shadow"]' } }, ["DeletedEscape"]],
+    ["deleted files of its own", { more: { "deleted.files": '["/tmp/x","tmp/y"]' } }, []],
+    ["deleted files that are no list", { more: { "deleted.files": '{"0":"x"}' } }, ["DeletedEscape"]],
     ["a changed device", { rootfs: [[{ ...file("dev/x"), kind: "block" }, ""]] }, ["RootfsDevice"]],
     ["a changed program with setgid", { rootfs: [[file("bin/x", 0o2755), ""]] }, ["RootfsSetuid"]],
     ["changes that are no archive", { more: { "rootfs-diff.tar": Buffer.alloc(600, 1) } }, ["RootfsUnreadable"]],
@@ -210,8 +256,16 @@ describe("lint of a checkpoint", () => {
     expect(await found({ annotations: { "org.criu.checkpoint.container.name": "app" }, layers: 1 }, "cri-o")).toEqual([
       "NoMarker image: annotations",
     ]);
+    const mine = { annotations: { "org.criu.checkpoint.pod.name": "db" }, layers: 7, form: "Artifact" } as const;
+    expect(await found(mine, "cri-o")).toEqual([
+      'AnnotationsDisagree image: annotations["org.criu.checkpoint.pod.name"]',
+    ]);
     const labels = { "containerd.io/restart.loguri": "binary:///bin/sh", "io.buildah.version": "1" };
     expect(await found({ annotations, layers: 1, labels })).toEqual(["ImageLabel image: config.Labels"]);
+  });
+
+  it("says of an image without an archive what it can", () => {
+    expect(lintImageAlone({ annotations: {}, layers: 2 }).map(({ code }) => code)).toEqual(["ImageShape", "NoMarker"]);
   });
 
   it("shows a few of many, and what it quotes is short and visible", async () => {

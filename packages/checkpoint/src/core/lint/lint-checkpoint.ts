@@ -1,8 +1,7 @@
 import type { CheckpointArchive } from "../archive/checkpoint-archive.ts";
-import { documentBytes } from "../archive/metadata.ts";
 import { readRuntimeSpec } from "../inspect/runtime-spec.ts";
 import type { RuntimeSpec } from "../inspect/runtime-spec.ts";
-import { lintMembers, lintRootfs } from "./lint-archive.ts";
+import { lintDeletedFiles, lintLayers, lintMembers, readDocument } from "./lint-archive.ts";
 import { findingOf, quoted } from "./lint-codes.ts";
 import type { LintFinding } from "./lint-codes.ts";
 import { lintAnnotations, lintBaseImage, lintIdentity, lintImage } from "./lint-identity.ts";
@@ -16,21 +15,12 @@ export interface LintOptions {
   readonly image?: LintedImage;
 }
 
-async function document(archive: CheckpointArchive, name: string): Promise<string | undefined> {
-  const member = archive.members.get(name);
-  if (member?.kind !== "file") return undefined;
-  if (member.size > documentBytes) throw new Error(`has ${member.size} bytes, the limit is ${documentBytes}`);
-  const parts: Uint8Array[] = [];
-  for await (const part of archive.open(name)) parts.push(part);
-  return Buffer.concat(parts).toString("utf8");
-}
-
 /** CRI-O makes what `bind.mounts` names: it must be what the container had mounted, and from there. */
 async function lintBinds(archive: CheckpointArchive, spec: RuntimeSpec): Promise<readonly LintFinding[]> {
   const place = "bind.mounts";
   let binds: unknown;
   try {
-    const text = await document(archive, place);
+    const text = await readDocument(archive, place);
     if (text === undefined) return [];
     binds = JSON.parse(text);
     if (!Array.isArray(binds)) throw new Error("is no list");
@@ -52,6 +42,9 @@ async function lintBinds(archive: CheckpointArchive, spec: RuntimeSpec): Promise
 
 const weight = { error: 0, warning: 1, info: 2 } as const;
 
+const inOrder = (findings: readonly LintFinding[]): readonly LintFinding[] =>
+  findings.toSorted((a, b) => weight[a.severity] - weight[b.severity]);
+
 /**
  * Looks at a checkpoint that somebody else made, before it is restored: known ways to attack an engine by one, rights on the host that the container had, and
  * whether it is what it says. Reads headers, documents and the changed files; not memory. Errors come first.
@@ -72,16 +65,21 @@ export async function lintCheckpoint(
   const spec = await readRuntimeSpec(archive);
   const findings = [
     ...lintMembers(archive),
-    ...(await lintRootfs(archive)),
-    ...lintAnnotations(spec, await document(archive, "status.dump"), image),
+    ...(await lintLayers(archive)),
+    ...(await lintDeletedFiles(archive)),
+    ...lintAnnotations(spec, await readDocument(archive, "status.dump"), image),
     ...lintBaseImage(metadata, expected.image),
     ...lintSpec(spec, expected.mounts),
     ...(await lintBinds(archive, spec)),
     ...lintIdentity(metadata, spec, expected),
     ...(image ? lintImage(image, metadata, expected.engine) : []),
   ];
-  return findings.toSorted((a, b) => weight[a.severity] - weight[b.severity]);
+  return inOrder(findings);
 }
+
+/** What can be said of an image in which there is no archive to be found. */
+export const lintImageAlone = (image: LintedImage, { engine }: LintExpectations = {}): readonly LintFinding[] =>
+  inOrder(lintImage(image, undefined, engine));
 
 /** What an archive that could not be opened is to lint; rethrows what is no fault of the archive. */
 export function lintUnreadable(error: unknown): readonly LintFinding[] {

@@ -37,12 +37,18 @@ export const lintCodes = {
   },
   RootfsUnreadable: {
     severity: "error",
-    cause: "the changes of the container's files are no tar archive, or a hostile one",
+    cause: "the changes of the container's files, or a volume's, are no tar archive, or a hostile one",
     action: "do not restore it; find out who made it",
   },
   RootfsEscape: {
     severity: "error",
-    cause: "a name among the changed files leads out of the container's folder",
+    cause: "a name among the changed files leads out of the container's folder, or through a link among them",
+    action: "do not restore it; find out who made it",
+  },
+  DeletedEscape: {
+    severity: "error",
+    cause:
+      "deleted.files names what is not in the container, or is not what engines write: they would delete it on the host",
     action: "do not restore it; find out who made it",
   },
   RootfsDevice: {

@@ -23,6 +23,8 @@ export interface LintedImage {
   /** Of the configuration: `config.Labels`. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly layers: number;
+  /** `Artifact`: what no engine reads, so that it has no marker. @default EngineImage */
+  readonly form?: "EngineImage" | "Artifact";
 }
 
 /** A repository's name as engines complete it, without tag and digest. */
@@ -131,18 +133,24 @@ export function lintIdentity(
   return findings;
 }
 
-/** The image around an archive: its markers, and whether they say what the archive says. */
+/**
+ * The image around an archive: its markers, and whether they say what the archive says.
+ *
+ * @param metadata of the archive; none: it could not be found in the image
+ */
 export function lintImage(
   image: LintedImage,
-  metadata: CheckpointMetadata,
+  metadata: CheckpointMetadata | undefined,
   engine: LintExpectations["engine"],
 ): readonly LintFinding[] {
   const findings: LintFinding[] = [];
-  if (image.layers !== 1) findings.push(findingOf("ImageShape", "image: layers", `${image.layers} layers`));
+  const isRestored = image.form !== "Artifact";
+  if (isRestored && image.layers !== 1)
+    findings.push(findingOf("ImageShape", "image: layers", `${image.layers} layers`));
   const labels = Object.keys(image.labels ?? {}).filter((key) => key.startsWith("containerd.io/"));
   if (labels.length > 0) findings.push(findingOf("ImageLabel", "image: config.Labels", some(labels)));
   const engines = enginesOf(image.annotations);
-  if (engines.length === 0 || (engine !== undefined && !engines.includes(engine)))
+  if (isRestored && (engines.length === 0 || (engine !== undefined && !engines.includes(engine))))
     findings.push(
       findingOf(
         "NoMarker",
@@ -151,7 +159,7 @@ export function lintImage(
       ),
     );
   // Facts of the host are not in the archive: only what it says itself can be held against it.
-  const own = checkpointAnnotations(metadata, { architecture: "" });
+  const own = metadata ? checkpointAnnotations(metadata, { architecture: "" }) : {};
   for (const [key, value] of Object.entries(own)) {
     const stated = image.annotations[key];
     if (stated !== undefined && stated !== value && !key.startsWith("fleetwright.dev/"))
