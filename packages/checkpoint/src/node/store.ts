@@ -11,7 +11,7 @@ import type { HostFacts } from "../core/image/annotations.ts";
 import { engineImage } from "../core/image/engine-image.ts";
 import type { ArchiveLayer, EngineImage } from "../core/image/engine-image.ts";
 import { openImages } from "../core/inspect/image-set.ts";
-import { readPlugins, readStatistics } from "../core/inspect/summary.ts";
+import { readArchitecture, readPlugins, readStatistics } from "../core/inspect/summary.ts";
 import type { DumpStatistics } from "../core/inspect/summary.ts";
 import { checkpointError } from "../errors.ts";
 import { openArchiveFile } from "./archive-file.ts";
@@ -144,7 +144,17 @@ export async function describeArchive(
   const [statistics, { plugins }] = [await readStatistics(images), await readPlugins(images)];
   const layer = await layerOf(path, basename(path));
   const { metadata, sizes } = archive;
-  return { layer, metadata, sizes, modifiedMs: mtimeMs, host, plugins, ...(statistics && { statistics }) };
+  // The archive's own word: whoever describes it on another machine makes the same image.
+  const architecture = (await readArchitecture(images)) ?? host.architecture;
+  return {
+    layer,
+    metadata,
+    sizes,
+    modifiedMs: mtimeMs,
+    host: { ...host, architecture },
+    plugins,
+    ...(statistics && { statistics }),
+  };
 }
 
 /** A disk is never filled above this: a node without room evicts its pods. */

@@ -63,7 +63,7 @@ export async function makeWhole(place: string, make: (folder: string) => Promise
   });
 }
 
-/** An image of an archive says for which architecture it is: this machine's, for all that is known. */
+/** What an archive's image says of the host where the archive itself does not. */
 export const thisMachine = (): HostFacts => ({ architecture: hostFacts().architecture });
 
 /** What could not be read, for standard error: the rest of the answer stands. */

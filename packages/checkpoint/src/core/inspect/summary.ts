@@ -70,3 +70,21 @@ export async function readPlugins(images: Images): Promise<PluginUse> {
     amdgpuImages: images.set.list().filter((name) => name.startsWith("amdgpu-")),
   };
 }
+
+/** `core_entry.march` of CRIU 4.2 (images/core.proto) in Go's names, for the machines that engines run on. */
+const architectures: Readonly<Record<string, string>> = {
+  X86_64: "amd64",
+  AARCH64: "arm64",
+  ARM: "arm",
+  PPC64: "ppc64le",
+  S390: "s390x",
+  LOONGARCH64: "loong64",
+  RISCV64: "riscv64",
+};
+
+/** What machine the processes ran on, as Go names it: `amd64`, `arm64`; `undefined` when no process says it. */
+export async function readArchitecture(images: Images): Promise<string | undefined> {
+  const name = images.set.list().find((image) => /^core-\d+\.img$/.test(image));
+  const [core] = (name === undefined ? undefined : await images.entries(name, "CORE")) ?? [];
+  return architectures[textOf(core, "mtype") ?? ""];
+}
