@@ -9,6 +9,7 @@ import {
   resolveImage,
   verifyEvidence,
   verifyImage,
+  type EvidenceHead,
 } from "@fleetwright/checkpoint";
 import { FleetwrightError } from "@fleetwright/kube";
 import { checkpointOptions, findCheckpoint } from "../checkpoint-objects.ts";
@@ -42,23 +43,33 @@ async function verifyArchive(what: string, expected: ReadonlyMap<string, string>
   return { what, verified: of !== undefined, found: [found] };
 }
 
-/** Lines of a chain; the last one may be its head, as an agent's answer has it. */
+const isHead = (line: string): boolean => line.startsWith('{"count":');
+
+/** A chain as its file has it, or as an agent answers: then its last line is the head. */
 async function verifyChain(what: string, headFile: string, keyFile: string): Promise<Verified> {
   const publicKey = readPublicKey(await readText(keyFile), keyFile, "evidence");
   const beside = join(dirname(what), "evidence-head.json");
-  const headPlace = headFile === "" && (await exists(beside)) ? beside : headFile;
-  let head = headPlace === "" ? undefined : parseHead(await readText(headPlace), headPlace);
-  const { records, problems } = await withFile(what, async () => {
-    // The head must be known before the records are read.
-    if (head === undefined)
-      for await (const line of evidenceLines(what)) if (line.startsWith('{"count":')) head = parseHead(line, what);
-    const lines = async function* () {
-      for await (const line of evidenceLines(what)) if (!line.startsWith('{"count":')) yield line;
+  return withFile(what, async () => {
+    let [count, last] = [0, ""];
+    for await (const line of evidenceLines(what)) [count, last] = [count + 1, line];
+    const records = isHead(last) ? count - 1 : count;
+    const headAt = async (): Promise<EvidenceHead | undefined> => {
+      if (headFile !== "") return parseHead(await readText(headFile), headFile);
+      if (isHead(last)) return parseHead(last, `${what}: line ${count}`);
+      return (await exists(beside)) ? parseHead(await readText(beside), beside) : undefined;
     };
-    return verifyEvidence(lines(), head, publicKey);
+    const lines = async function* () {
+      let at = 0;
+      for await (const line of evidenceLines(what)) if (at++ < records) yield line;
+    };
+    const { problems } = await verifyEvidence(lines(), await headAt(), publicKey);
+    const found = problems.map(({ reason, message }) => `${reason}: ${message}`);
+    return {
+      what,
+      verified: problems.length === 0,
+      found: problems.length > 0 ? found : [`${records} records, whole`],
+    };
   });
-  const found = problems.map(({ reason, message }) => `${reason}: ${message}`);
-  return { what, verified: problems.length === 0, found: problems.length > 0 ? found : [`${records} records, whole`] };
 }
 
 /** `fleetwright checkpoint verify WHAT…` */
@@ -87,7 +98,7 @@ export const checkpointVerifyCommand = defineCommand({
     evidenceKey: text("--evidence-key <file>", "public key, PEM, of a node's chain of evidence"),
     head: text(
       "--head <file>",
-      "head of that chain that was kept elsewhere (default: evidence-head.json beside it, or the chain's last line)",
+      "head of that chain that was kept elsewhere (default: the chain's last line, or evidence-head.json beside it)",
     ),
   },
   async run(context, options, names) {
