@@ -43,7 +43,7 @@ export function dueTimes(
       let found = times.next(since);
       if (!isMissed(found)) return undefined;
       // By halves: years of minutes that were missed are not counted one by one.
-      for (let end = now; ; ) {
+      for (let end = now; ;) {
         const following = times.next(found);
         if (!isMissed(following)) return found;
         const middle = Math.floor((following + end) / 2);
