@@ -8,7 +8,9 @@ import {
   openArchiveFile,
   openImages,
   packArtifact,
+  readMemoryMap,
   readProcesses,
+  searchMemory,
 } from "@fleetwright/checkpoint";
 
 const [phase = "", path = ""] = process.argv.slice(2);
@@ -21,13 +23,18 @@ async function hash(): Promise<void> {
   digest.digest("hex");
 }
 
-/** Index, documents, processes, and every byte of every image. */
+/** Index, documents, processes, and a search through all memory, which reads every page. */
 async function read(): Promise<void> {
   await using archive = await openArchiveFile(path);
-  const processes = await readProcesses(openImages(archive.images));
+  const images = openImages(archive.images);
+  const processes = await readProcesses(images);
   if (processes.length === 0) throw new Error("no process in it");
   let bytes = 0;
-  for (const name of archive.images.list()) for await (const chunk of archive.images.open(name)) bytes += chunk.length;
+  for (const { pid } of processes) {
+    for (const { dumpedBytes } of await readMemoryMap(images, pid)) bytes += dumpedBytes;
+    const found = await searchMemory(images, pid, Buffer.from("what no memory holds: 6f1b"));
+    if (found.length > 0) throw new Error(`found at ${found[0]?.address}`);
+  }
   if (bytes < size * 0.9) throw new Error(`only ${bytes} of ${size} bytes were read`);
 }
 

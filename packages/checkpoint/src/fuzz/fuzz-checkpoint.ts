@@ -3,6 +3,7 @@ import { FleetwrightError, seededRandom, type Random } from "@fleetwright/kube";
 import { openArchive } from "../core/archive/checkpoint-archive.ts";
 import { decompressed } from "../core/archive/compression.ts";
 import { readMetadata } from "../core/archive/metadata.ts";
+import { inMemory } from "../core/archive/tar-reader.ts";
 import { tarEnd, tarHeader } from "../core/archive/tar-writer.ts";
 import { parseTable } from "../core/artifact/chunk-table.ts";
 import { decodeImage, encodeImage } from "../core/criu/image.ts";
@@ -91,12 +92,7 @@ const sparse = Buffer.concat([
 ]);
 
 async function readArchive(bytes: Buffer): Promise<void> {
-  const source = {
-    size: bytes.length,
-    readAt: (offset: number, length: number) =>
-      Promise.resolve(bytes.subarray(offset, Math.max(offset, offset + length))),
-  };
-  const archive = await openArchive(source, { name: "case" });
+  const archive = await openArchive(inMemory(bytes), { name: "case" });
   for (const name of archive.members.keys())
     if (name.startsWith("/") || name.split("/").includes(".."))
       throw new Error(`a member is called ${JSON.stringify(name)}`);

@@ -24,8 +24,9 @@ export interface OpenOptions {
 function randomAccess(file: FileHandle, size: number): RandomAccess {
   return {
     size,
-    readAt: async (offset, length) => {
-      const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
+    readAt: async (offset, length, into) => {
+      const wanted = Math.max(0, Math.min(length, size - offset));
+      const bytes = into?.subarray(0, wanted) ?? Buffer.allocUnsafe(wanted);
       let filled = 0;
       while (filled < bytes.length) {
         const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, offset + filled);

@@ -1,5 +1,4 @@
-import { open, rm } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
+import { open, rm, writeFile } from "node:fs/promises";
 import { FleetwrightError } from "@fleetwright/kube";
 import { memoryRange, readMemoryMap, readProcesses, searchMemory } from "@fleetwright/checkpoint";
 import { defineCommand, flag, integer, outputOption, text } from "../command.ts";
@@ -51,8 +50,8 @@ export const checkpointMemCommand = defineCommand({
       }
       if (raw !== "") {
         const [from, to] = [address(options.from, "--from"), address(options.to, "--to")];
-        const bytes = memoryRange(images, process.pid, from, to, { absent: options.zeros ? "zeros" : "error" });
-        const file = await open(raw, "wx", 0o600).catch((error: unknown) => {
+        const absent = options.zeros ? "zeros" : "error";
+        await using file = await open(raw, "wx", 0o600).catch((error: unknown) => {
           const why =
             (error as NodeJS.ErrnoException).code === "EEXIST" ? "is there already" : String((error as Error).message);
           throw new FleetwrightError("FW_CHECKPOINT_FILE", `${raw}: ${why}; name another file for --raw`, {
@@ -60,7 +59,9 @@ export const checkpointMemCommand = defineCommand({
           });
         });
         try {
-          await pipeline(bytes, file.createWriteStream(), { signal: context.signal });
+          await writeFile(file, memoryRange(images, process.pid, from, to, { absent, reuse: true }), {
+            signal: context.signal,
+          });
         } catch (error) {
           await rm(raw, { force: true });
           throw error;

@@ -96,9 +96,9 @@ function imagesOf(name: string, source: RandomAccess, members: ReadonlyMap<strin
       return source.readAt(offset, size);
     },
     open: (image) => bytesOf(source, find(image).offset, find(image).size),
-    readAt: (image, at, length) => {
+    readAt: (image, at, length, into) => {
       const { offset, size } = find(image);
-      return source.readAt(offset + at, Math.max(0, Math.min(length, size - at)));
+      return source.readAt(offset + at, Math.max(0, Math.min(length, size - at)), into);
     },
   };
 }

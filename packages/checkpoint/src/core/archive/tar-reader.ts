@@ -24,9 +24,19 @@ export const defaultArchiveLimits: ArchiveLimits = {
 /** Bytes that can be read at any place: a file, a buffer. */
 export interface RandomAccess {
   readonly size: number;
-  /** Fewer than `length` bytes only at the end. */
-  readAt(offset: number, length: number): Promise<Uint8Array>;
+  /** Fewer than `length` bytes only at the end. With `into`, which has room for them, they are a view of it; without, of nothing else. */
+  readAt(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
 }
+
+/** Bytes that are in memory already. */
+export const inMemory = (bytes: Uint8Array): RandomAccess => ({
+  size: bytes.length,
+  readAt: (offset, length, into) => {
+    const part = bytes.subarray(offset, Math.max(offset, offset + length));
+    into?.set(part);
+    return Promise.resolve(into?.subarray(0, part.length) ?? part);
+  },
+});
 
 /** Either the parser wants the next `length` bytes, or it found a member, whose data the driver passes over. */
 type TarStep = { readonly want: number } | { readonly member: TarMember };

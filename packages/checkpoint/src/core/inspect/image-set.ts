@@ -9,8 +9,8 @@ export interface ImageSet {
   /** All bytes of an image; rejects when there are more than `limit`. */
   read(name: string, limit: number): Promise<Uint8Array>;
   open(name: string): AsyncIterable<Uint8Array>;
-  /** Bytes from within an image; fewer than `length` only at its end. */
-  readAt(name: string, offset: number, length: number): Promise<Uint8Array>;
+  /** Bytes from within an image; fewer than `length` only at its end. With `into`, which has room for them, they are a view of it. */
+  readAt(name: string, offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
 }
 
 /** Something that could not be read, and why; the rest of the answer stands without it. */

@@ -175,6 +175,7 @@ async function* findings(
   segment: Segment,
   sides: readonly [ProcessOf, ProcessOf],
   memories: readonly [ProcessMemory, ProcessMemory],
+  buffers: readonly [Uint8Array, Uint8Array],
 ): AsyncGenerator<Finding, void, undefined> {
   const { pageSize } = memories[0].index;
   for (const { at, length, was, is } of together(segment, memories)) {
@@ -183,8 +184,8 @@ async function* findings(
     else if (was.home === "here" && is.home === "here")
       for (let done = 0; done < Number(length); done += partBytes) {
         const bytes = Math.min(partBytes, Number(length) - done);
-        const old = await pageBytes(sides[0].images, was.image, was.offset + done, bytes);
-        const now = await pageBytes(sides[1].images, is.image, is.offset + done, bytes);
+        const old = await pageBytes(sides[0].images, was.image, was.offset + done, bytes, buffers[0]);
+        const now = await pageBytes(sides[1].images, is.image, is.offset + done, bytes, buffers[1]);
         for (const { same, from, count } of comparePages(old, now, pageSize))
           yield { kind: same ? "equal" : "changed", at: at + BigInt(done + from), pages: count };
       }
@@ -217,6 +218,7 @@ export async function differMemory(
     areasOf(await readMemoryMap(after.images, after.pid), pageSize),
   ] as const;
   const matchedBy = (await hasSamePlaces(before, after)) ? "address" : "name";
+  const buffers = [new Uint8Array(partBytes), new Uint8Array(partBytes)] as const;
   const total = nothing();
   const mappings: MappingDifference[] = [];
   let listed = 0;
@@ -225,7 +227,7 @@ export async function differMemory(
     const counts = nothing();
     const ranges: { from: bigint; to: bigint; change: PageRange["change"] }[] = [];
     const start = segment.after ?? segment.before ?? 0n;
-    for await (const { kind, at, pages } of findings(segment, [before, after], [was, is])) {
+    for await (const { kind, at, pages } of findings(segment, [before, after], [was, is], buffers)) {
       counts[kind] += pages;
       total[kind] += pages;
       if (kind === "equal" || kind === "unknown") continue;

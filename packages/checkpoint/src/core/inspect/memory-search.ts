@@ -2,7 +2,7 @@ import { checkpointError } from "../../errors.ts";
 import type { Images } from "./image-set.ts";
 import { byteSearch } from "./byte-automaton.ts";
 import { parseByteExpression, reversed } from "./byte-expression.ts";
-import { memoryParts, memoryRuns, processMemory } from "./memory.ts";
+import { memoryRuns, pageBytes, partBytes, processMemory } from "./memory.ts";
 
 export interface MemoryMatch {
   /** Address of the first byte, `0x…`. */
@@ -50,33 +50,37 @@ export async function searchMemory(
   const matches: MemoryMatch[] = [];
   if (memory === undefined) return matches;
   const { find, overlap } = finder(pattern, longest);
-  let carried: Buffer = Buffer.alloc(0);
+  const buffer = Buffer.allocUnsafeSlow(overlap + partBytes);
+  /** Bytes of the buffer that are still looked at, the first of which is at `base`. */
+  let held = 0;
   let base = 0n;
   const scan = (last: boolean): void => {
+    const text = buffer.subarray(0, held);
     // What begins in the overlap may go on in the next piece: it is left for then.
-    const settled = last ? carried.length : Math.max(0, carried.length - overlap);
+    const settled = last ? held : Math.max(0, held - overlap);
     let from = 0;
     while (matches.length < limit) {
-      const match = find(carried, from);
+      const match = find(text, from);
       if (match === undefined || match.start >= settled) break;
       matches.push({ address: `0x${(base + BigInt(match.start)).toString(16)}`, length: match.end - match.start });
       from = match.end;
     }
     const keep = Math.max(from, settled);
     base += BigInt(keep);
-    carried = carried.subarray(keep);
+    buffer.copyWithin(0, keep, held);
+    held -= keep;
   };
   for (const run of memoryRuns(memory, 0n, addressLimit)) {
     if (run.home !== "here") continue;
-    const end = run.address + run.length;
-    if (base + BigInt(carried.length) !== run.address) {
+    if (base + BigInt(held) !== run.address) {
       scan(true);
       base = run.address;
-      carried = Buffer.alloc(0);
+      held = 0;
     }
-    for await (const part of memoryParts(images, memory, run.address, end)) {
-      if (!("bytes" in part)) continue;
-      carried = Buffer.concat([carried, part.bytes]);
+    for (let at = 0; at < Number(run.length); at += partBytes) {
+      const length = Math.min(partBytes, Number(run.length) - at);
+      await pageBytes(images, run.image, run.offset + at, length, buffer.subarray(held));
+      held += length;
       scan(false);
       if (matches.length >= limit) return matches;
     }

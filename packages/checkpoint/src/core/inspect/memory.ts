@@ -159,11 +159,17 @@ export type MemoryPart =
   | { readonly address: bigint; readonly bytes: Uint8Array }
   | { readonly address: bigint; readonly length: bigint; readonly absent: Exclude<PageHome, "here"> };
 
-/** Bytes of pages; throws FW_CHECKPOINT_IMAGE when the image is missing or ends before them. */
-export async function pageBytes(images: Images, image: string, offset: number, length: number): Promise<Uint8Array> {
+/** Bytes of pages, in `into` where there is one; throws FW_CHECKPOINT_IMAGE when the image is missing or ends before them. */
+export async function pageBytes(
+  images: Images,
+  image: string,
+  offset: number,
+  length: number,
+  into?: Uint8Array,
+): Promise<Uint8Array> {
   if (!images.has(image))
     throw checkpointError("FW_CHECKPOINT_IMAGE", `${image}: missing: a pagemap says that it holds pages`);
-  const bytes = await images.set.readAt(image, offset, length);
+  const bytes = await images.set.readAt(image, offset, length, into);
   if (bytes.length < length)
     throw checkpointError(
       "FW_CHECKPOINT_IMAGE",
@@ -172,12 +178,13 @@ export async function pageBytes(images: Images, image: string, offset: number, l
   return bytes;
 }
 
-/** Memory of a process from `from` to before `to`, as parts of at most a mebibyte of bytes. */
+/** Memory of a process from `from` to before `to`, as parts of at most a mebibyte of bytes; with `into`, a part is gone once the next is asked for. */
 export async function* memoryParts(
   images: Images,
   memory: ProcessMemory,
   from: bigint,
   to: bigint,
+  into?: Uint8Array,
 ): AsyncGenerator<MemoryPart, void, undefined> {
   let hole: { address: bigint; length: bigint; absent: Exclude<PageHome, "here"> } | undefined;
   for (const { address, length, home, image, offset } of memoryRuns(memory, from, to)) {
@@ -185,7 +192,7 @@ export async function* memoryParts(
       if (hole) yield hole;
       hole = undefined;
       for (let at = 0; at < Number(length); at += partBytes) {
-        const bytes = await pageBytes(images, image, offset + at, Math.min(partBytes, Number(length) - at));
+        const bytes = await pageBytes(images, image, offset + at, Math.min(partBytes, Number(length) - at), into);
         yield { address: address + BigInt(at), bytes };
       }
     } else if (hole?.absent === home) hole = { ...hole, length: hole.length + length };
@@ -203,6 +210,7 @@ const zeroLimit = 2n ** 40n;
 /**
  * Raw bytes of an address range, as a stream. What the checkpoint does not hold is an error (FW_CHECKPOINT_IMAGE, naming the first such address) or, with `absent: "zeros"`, zeros, which
  * is what untouched anonymous memory reads as. Zeros in place of pages that are elsewhere (a parent dump, a file) are not what the process saw.
+ * With `reuse`, each piece is gone once the next is asked for: less memory, for a reader that is done with one before (`writeFile` is, a stream is not).
  *
  * @example
  * ```ts
@@ -214,14 +222,14 @@ export async function* memoryRange(
   pid: number,
   from: bigint,
   to: bigint,
-  { absent = "error" }: { readonly absent?: "error" | "zeros" } = {},
+  { absent = "error", reuse = false }: { readonly absent?: "error" | "zeros"; readonly reuse?: boolean } = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const memory = await processMemory(images, pid);
   if (memory === undefined) throw checkpointError("FW_CHECKPOINT_IMAGE", `pagemap-${pid}.img: missing or broken`);
   if (absent === "zeros" && to - from > zeroLimit)
     throw checkpointError("FW_CHECKPOINT_LIMIT", `process ${pid}: ${to - from} bytes are more than ${zeroLimit}`);
   const zeros = new Uint8Array(partBytes);
-  for await (const part of memoryParts(images, memory, from, to)) {
+  for await (const part of memoryParts(images, memory, from, to, reuse ? new Uint8Array(partBytes) : undefined)) {
     if ("bytes" in part) {
       yield part.bytes;
       continue;

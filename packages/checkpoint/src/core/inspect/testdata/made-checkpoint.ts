@@ -1,6 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { openArchive } from "../../archive/checkpoint-archive.ts";
 import type { CheckpointArchive } from "../../archive/checkpoint-archive.ts";
+import { inMemory } from "../../archive/tar-reader.ts";
 import { tarEnd, tarHeader, tarPadding } from "../../archive/tar-writer.ts";
 import type { TarEntry } from "../../archive/tar-writer.ts";
 import { encodeImage } from "../../criu/image.ts";
@@ -151,9 +152,5 @@ export function madeArchive(of: MadeCheckpoint): Buffer {
 
 /** Opens {@link madeArchive}. */
 export function madeCheckpoint(of: MadeCheckpoint): Promise<CheckpointArchive> {
-  const bytes = madeArchive(of);
-  return openArchive({
-    size: bytes.length,
-    readAt: (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
-  });
+  return openArchive(inMemory(madeArchive(of)));
 }
