@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -24,7 +25,10 @@ export interface CheckpointCluster {
   fleetwright(...args: readonly string[]): Promise<Ended>;
   /** As the manager, with every right. */
   agent(node: RealNode): AgentClient;
-  startManager(): Promise<RunningProgram>;
+  /** Of the nodes' chains of evidence: a public key. */
+  readonly evidenceKeyPath: string;
+  /** Stops the one that runs. @param through the API server's proxy instead of the kubelets themselves */
+  startManager(through?: "proxy"): Promise<RunningProgram>;
   stop(): Promise<void>;
 }
 
@@ -77,11 +81,18 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
   for (const folder of ["crd", "rbac"]) await kubectl("apply", "-f", join(import.meta.dirname, "../../config", folder));
   const organizations = Object.values(agentGroups);
   const manages = await authority.issue({ usage: "client", commonName: "manager", organizations });
+  const evidence = generateKeyPairSync("ed25519", {
+    publicKeyEncoding: { type: "spki", format: "pem" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
+  const evidenceKeyPath = join(controlPlane.directory, "evidence.pub");
+  await writeFile(evidenceKeyPath, evidence.publicKey);
   for (const node of cluster.nodes) {
     await node.startProxy();
     const folder = join(node.logDirectory, "agent");
     const serving = await authority.issue({ usage: "server", commonName: node.name, hosts: [node.name] });
     await writePair(folder, serving, authority.certificate);
+    await writeFile(join(folder, "evidence.pem"), evidence.privateKey, { mode: 0o600 });
     await writeFile(join(folder, "age.txt"), `# of tests\n${testIdentity}\n`, { mode: 0o600 });
     const agent = await node.start(
       "agent",
@@ -96,6 +107,8 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
       registry.address,
       "--age-identity",
       join(folder, "age.txt"),
+      "--evidence-key",
+      join(folder, "evidence.pem"),
     );
     await eventually(
       "the agent is ready",
@@ -113,7 +126,7 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
   await writeFile(kubeconfig, formatKubeconfig({ name: "lab", server, caCertificate, userName: "manager", token }), {
     mode: 0o600,
   });
-  const startManager = async (): Promise<RunningProgram> => {
+  const startManager = async (through?: "proxy"): Promise<RunningProgram> => {
     const manager = startProgram([
       "manager",
       "--kubeconfig",
@@ -128,8 +141,7 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
       "off",
       "--agent-cert-dir",
       join(folder, "agent-client"),
-      "--kubelet-cert-dir",
-      join(folder, "kubelet-client"),
+      ...(through === "proxy" ? [] : ["--kubelet-cert-dir", join(folder, "kubelet-client")]),
       "--plain-registries",
       registry.address,
     ]);
@@ -154,9 +166,10 @@ export async function startCheckpointCluster(nodes: number): Promise<CheckpointC
         pair: manages,
         authority: authority.certificate,
       })),
-    async startManager() {
+    evidenceKeyPath,
+    async startManager(through) {
       await manager.kill();
-      manager = await startManager();
+      manager = await startManager(through);
       return manager;
     },
     async stop() {

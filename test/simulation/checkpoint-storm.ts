@@ -182,7 +182,7 @@ class CheckpointStorm {
         spec: {
           selector: { matchLabels: { app } },
           intervalSeconds,
-          jitterSeconds: intervalSeconds / 2,
+          jitterSeconds: Math.floor(intervalSeconds / 2),
           retention: { keepLast },
           ...(app === "odd" && { destination: { repository: "registry.invalid/storm" } }),
         },

@@ -73,7 +73,7 @@ export const verdictCodes = {
   Forbidden: {
     severity: "error",
     cause: "the kubelet does not let the manager take checkpoints",
-    action: "let its certificate's user create nodes/checkpoint (config/rbac/kubelet-checkpoint.yaml)",
+    action: "let its certificate's user create nodes/checkpoint (config/rbac/checkpoints.yaml)",
   },
   ForbiddenToApiServer: {
     severity: "error",

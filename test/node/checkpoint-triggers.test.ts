@@ -1,0 +1,150 @@
+import { appendFile, copyFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { checkpointTriggerLabel } from "@fleetwright/api";
+import { checkpoints, type CheckpointObject } from "@fleetwright/checkpoint";
+import { Pods } from "@fleetwright/kube";
+import { eventually } from "../e2e/eventually.ts";
+import { startCheckpointCluster } from "./checkpoint-cluster.ts";
+import type { CheckpointCluster } from "./checkpoint-cluster.ts";
+
+let lab: CheckpointCluster;
+beforeAll(async () => {
+  lab = await startCheckpointCluster(1);
+});
+afterAll(() => lab?.stop());
+
+const namespace = "default";
+const schedule = (name: string, triggers: object) =>
+  lab.apply({
+    apiVersion: "fleetwright.dev/v1alpha1",
+    kind: "CheckpointSchedule",
+    metadata: { name },
+    spec: { selector: { matchLabels: { app: name } }, triggers },
+  });
+const ended = (what: string, which: (checkpoint: CheckpointObject) => boolean): Promise<CheckpointObject | undefined> =>
+  eventually(
+    what,
+    async () => (await lab.client.list(checkpoints, { namespace })).items.find(which),
+    (found) => found?.status?.phase === "Completed" || found?.status?.phase === "Failed",
+  );
+const byTrigger =
+  (trigger: string) =>
+  ({ metadata }: CheckpointObject): boolean =>
+    metadata.labels?.[checkpointTriggerLabel] === trigger;
+const pod = (name: string, spec: object, container: object): object => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, labels: { app: name } },
+  spec: { ...spec, containers: [{ name: "main", imagePullPolicy: "IfNotPresent", ...container }] },
+});
+
+it("takes one when memory passes its threshold, and none of what stays below", async () => {
+  const container = (memory: string) => ({
+    image: "localhost/counter-server:1",
+    args: ["64"],
+    resources: { limits: { memory } },
+  });
+  await lab.apply(pod("roomy", { terminationGracePeriodSeconds: 1 }, container("512Mi")));
+  await lab.apply(pod("tight", { terminationGracePeriodSeconds: 1 }, container("128Mi")));
+  await lab.kubectl("wait", "--for=condition=Ready", "pod/roomy", "pod/tight", "--timeout=60s");
+  await schedule("roomy", { memoryPercent: 40 });
+  await schedule("tight", { memoryPercent: 40 });
+  const checkpoint = await ended("one is taken", byTrigger("threshold"));
+  expect(checkpoint).toMatchObject({ spec: { podName: "tight" }, status: { phase: "Completed" } });
+  expect((await lab.client.list(checkpoints, { namespace })).items.length).toBe(1);
+});
+
+it("takes one of a pod that the scheduler preempts, within its grace period", async () => {
+  await lab.apply({
+    apiVersion: "scheduling.k8s.io/v1",
+    kind: "PriorityClass",
+    metadata: { name: "urgent" },
+    value: 1000,
+  });
+  const requests = { resources: { requests: { cpu: "1200m" } } };
+  // The first process of a namespace hears no SIGTERM that it did not ask for: it goes on for the grace period.
+  const command = ["/bin/sh", "-c", "while true; do sleep 1; done"];
+  const busybox = { image: "localhost/busybox:1", command, ...requests };
+  await lab.apply(pod("victim", { terminationGracePeriodSeconds: 20 }, busybox));
+  await lab.kubectl("wait", "--for=condition=Ready", "pod/victim", "--timeout=60s");
+  await schedule("victim", { preemption: true });
+  await lab.apply(pod("pusher", { priorityClassName: "urgent", terminationGracePeriodSeconds: 1 }, busybox));
+  const checkpoint = await ended("it is taken", byTrigger("preemption"));
+  expect(checkpoint).toMatchObject({ spec: { podName: "victim" }, status: { phase: "Completed" } });
+  await lab.kubectl("wait", "--for=condition=Ready", "pod/pusher", "--timeout=60s");
+  await eventually(
+    "the victim went",
+    async () => (await lab.client.list(Pods, { namespace })).items.map(({ metadata }) => metadata.name),
+    (names) => !names.includes("victim"),
+  );
+});
+
+it("holds an archive against its Checkpoint, and the node's chain of evidence against its key", async () => {
+  const [node] = lab.cluster.nodes;
+  if (node === undefined) throw new Error("no node");
+  const [tight] = (await lab.client.list(checkpoints, { namespace })).items.filter(byTrigger("threshold"));
+  const name = tight?.metadata.name ?? "";
+  const archives = (await readdir(node.checkpointDirectory)).filter((file) => file.endsWith(".tar"));
+  const [right, wrong] = ["tight", "victim"].map((of) =>
+    join(node.checkpointDirectory, archives.find((file) => file.startsWith(`checkpoint-${of}_`)) ?? ""),
+  );
+  expect(await lab.fleetwright("checkpoint", "verify", right ?? "", "--checkpoint", name)).toMatchObject({ code: 0 });
+  expect(await lab.fleetwright("checkpoint", "verify", wrong ?? "", "--checkpoint", name)).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining(": is sha256:"),
+  });
+  // Else the pod, which is still above its threshold, has another one taken.
+  await lab.kubectl("delete", "cps", "tight");
+  await lab.kubectl("delete", "checkpoint", name);
+  const evidence = join(node.checkpointDirectory, ".fleetwright", "evidence", "evidence.jsonl");
+  // Two archives, and the end of one.
+  expect(await lab.fleetwright("checkpoint", "verify", evidence, "--evidence-key", lab.evidenceKeyPath)).toMatchObject({
+    code: 0,
+    stdout: `${evidence}: 3 records, whole\n`,
+  });
+  const changed = join(lab.cluster.controlPlane.directory, "changed.jsonl");
+  await copyFile(evidence, changed);
+  await appendFile(changed, "{}\n");
+  expect(await lab.fleetwright("checkpoint", "verify", changed, "--evidence-key", lab.evidenceKeyPath)).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining("Malformed"),
+  });
+});
+
+it("asks through the API server where it has no certificate for kubelets; who lacks the right is told", async () => {
+  await lab.startManager("proxy");
+  const take = async (name: string): Promise<CheckpointObject | undefined> => {
+    await lab.apply({
+      apiVersion: "fleetwright.dev/v1alpha1",
+      kind: "Checkpoint",
+      metadata: { name },
+      spec: { podName: "roomy" },
+    });
+    return ended(`${name} ends`, ({ metadata }) => metadata.name === name);
+  };
+  const codesOf = (checkpoint: CheckpointObject | undefined) =>
+    (checkpoint?.status?.verdicts ?? []).map(({ code }) => code);
+  const refused = { status: { phase: "Failed" } };
+  const withoutProxy = await take("without-proxy");
+  expect(withoutProxy).toMatchObject(refused);
+  expect(codesOf(withoutProxy)).toContain("ForbiddenToApiServer");
+  await lab.kubectl("create", "clusterrole", "proxies", "--verb=create", "--resource=nodes/proxy");
+  const manager = "--serviceaccount=fleetwright-system:fleetwright-manager";
+  await lab.kubectl("create", "clusterrolebinding", "proxies", "--clusterrole=proxies", manager);
+  const withoutKubelet = await take("without-kubelet");
+  expect(withoutKubelet).toMatchObject(refused);
+  expect(codesOf(withoutKubelet)).toContain("ForbiddenToApiServer");
+  await lab.kubectl("create", "clusterrole", "takes", "--verb=create", "--resource=nodes/checkpoint");
+  const user = "--user=kube-apiserver-kubelet-client";
+  await lab.kubectl("create", "clusterrolebinding", "takes", "--clusterrole=takes", user);
+  // The kubelet remembers for a while that this user may not.
+  let tries = 0;
+  const allowed = await eventually(
+    "one is taken",
+    () => take(`allowed-${tries++}`),
+    (checkpoint) => checkpoint?.status?.phase === "Completed",
+    90_000,
+  );
+  expect(codesOf(allowed)).not.toContain("ForbiddenToApiServer");
+});
