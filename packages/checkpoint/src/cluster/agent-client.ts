@@ -57,6 +57,8 @@ export interface AgentClient {
   ): Promise<{ readonly running: boolean; readonly differences: readonly RestoreDifference[] }>;
   push(digest: string, target: object, signal?: AbortSignal): Promise<{ readonly reference: string }>;
   pull(source: object, signal?: AbortSignal): Promise<AgentCheckpoint>;
+  /** Whether the node finds an image at its registry, without credentials; `problem`: why not. */
+  findImage(reference: string, signal?: AbortSignal): Promise<{ readonly problem?: string }>;
   /** Streams an archive from this agent to another one. */
   copyTo(digest: string, target: AgentClient, signal?: AbortSignal): Promise<AgentCheckpoint>;
   /** For {@link copyTo}. */
@@ -173,6 +175,7 @@ export function createAgentClient(address: AgentAddress, identity: AgentIdentity
     verifyContainer: (id, digest, signal) => json("POST", `/v1/containers/${id}/verify`, signal, { digest }),
     push: (digest, target, signal) => json("POST", `/v1/checkpoints/${digest}/push`, signal, target),
     pull: (source, signal) => json("POST", "/v1/pull", signal, source),
+    findImage: (reference, signal) => json("POST", "/v1/images/find", signal, { reference }),
     async copyTo(digest, target, signal) {
       const response = await checked(await call("GET", `/v1/checkpoints/${digest}/archive`, { signal }));
       try {

@@ -2,9 +2,27 @@ import type { Informer, Node } from "@fleetwright/kube";
 import { explainRefusal } from "../core/verdict/refusal.ts";
 import { judgeRestore } from "../core/verdict/restore.ts";
 import { judgeTaking, timeoutFor } from "../core/verdict/taking.ts";
+import type { CheckpointMetadata } from "../core/archive/metadata.ts";
+import type { AgentClient } from "./agent-client.ts";
 import { engineId } from "./refused.ts";
 import type { RestoreJudge } from "./restore-judge.ts";
 import type { TakingJudge } from "./taking-judge.ts";
+
+/** Engines restore onto the image that the container had, and pull it where it is missing. */
+async function baseImageProblem(
+  { image, imageRef }: CheckpointMetadata,
+  node: Node,
+  agent: Pick<AgentClient, "findImage">,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const wanted = [image, imageRef].filter((name) => name !== undefined);
+  const [first] = wanted;
+  if (first === undefined) return undefined;
+  const there = (node.status?.images ?? []).flatMap(({ names }) => names ?? []);
+  if (wanted.some((name) => there.includes(name))) return undefined;
+  const { problem } = await agent.findImage(/@sha256:/.test(imageRef ?? "") ? (imageRef ?? "") : first, signal);
+  return problem;
+}
 
 /** Judges by what nodes' status and agents say. */
 export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
@@ -43,26 +61,26 @@ export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
       explain: explainRefusal,
     },
     restore: {
-      judge: ({ template, node, facts, source }) =>
-        Promise.resolve(
-          judgeRestore({
-            nodeName: node.metadata.name ?? "",
-            engine: node.status?.nodeInfo?.containerRuntimeVersion,
-            restoreSwitch: facts.restoreSwitch,
-            host: facts,
-            freeBytes: facts.freeBytes,
-            totalBytes: facts.totalBytes,
-            ...(source && {
-              source: {
-                metadata: source.metadata,
-                host: source.host,
-                plugins: source.plugins,
-                sizeBytes: source.layer.size,
-              },
-            }),
-            spec: template,
+      judge: async ({ template, node, facts, source, agent }, signal) =>
+        judgeRestore({
+          nodeName: node.metadata.name ?? "",
+          engine: node.status?.nodeInfo?.containerRuntimeVersion,
+          restoreSwitch: facts.restoreSwitch,
+          host: facts,
+          freeBytes: facts.freeBytes,
+          totalBytes: facts.totalBytes,
+          ...(source && {
+            baseImageProblem: await baseImageProblem(source.metadata, node, agent, signal),
+            source: {
+              metadata: source.metadata,
+              host: source.host,
+              plugins: source.plugins,
+              security: source.security,
+              sizeBytes: source.layer.size,
+            },
           }),
-        ),
+          spec: template,
+        }),
     },
   };
 }

@@ -291,7 +291,7 @@ export class RestoreReconciler implements Reconciler {
           if (known)
             verdicts.push(
               ...(await judge.judge(
-                { checkpoint, template: template.spec, node: known, facts, source, restore },
+                { checkpoint, template: template.spec, node: known, facts, agent, source, restore },
                 signal,
               )),
             );

@@ -36,6 +36,9 @@ export interface AgentArtifactsOptions {
   readonly identities?: () => Promise<readonly string[]>;
 }
 
+/** A registry that does not answer in this time is not reached. */
+const findMs = 10_000;
+
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
 function accessOf(body: Readonly<Record<string, unknown>>): RegistryAccess {
@@ -56,12 +59,13 @@ function accessOf(body: Readonly<Record<string, unknown>>): RegistryAccess {
 /** Pushes from the store and pulls into it: the bytes never pass through the manager. */
 export function artifactRoutes(options: AgentArtifactsOptions): readonly AgentRoute[] {
   const { store, plainRegistries, registryAuthority } = options;
-  const connect = (reference: ImageReference, { credential }: RegistryAccess): RegistryClient =>
+  const connect = (reference: ImageReference, { credential }: RegistryAccess, tries?: number): RegistryClient =>
     openRegistry({
       registry: reference.registry,
       credentials: () => Promise.resolve(credential),
       ...(plainRegistries.includes(reference.registry) && { plainHttp: true }),
       ...(registryAuthority && { ca: registryAuthority }),
+      ...(tries !== undefined && { retries: { tries } }),
     });
   return [
     {
@@ -80,6 +84,29 @@ export function artifactRoutes(options: AgentArtifactsOptions): readonly AgentRo
           return await pushCheckpoint(client, target, found, { form, recipients, signingKey, signal });
         } finally {
           await client.close();
+        }
+      },
+    },
+    {
+      method: "POST",
+      path: /^\/v1\/images\/find$/,
+      right: "manage",
+      async handle({ json, signal }) {
+        const { reference } = accessOf(await json());
+        try {
+          // Engines have another name for Docker Hub than its registry has.
+          const wanted = parseReference(reference.replace(/^docker\.io\//, "registry-1.docker.io/"));
+          const client = connect(wanted, { reference }, 1);
+          try {
+            const limit = AbortSignal.any([signal, AbortSignal.timeout(findMs)]);
+            await client.getManifest(wanted.repository, wanted.digest ?? wanted.tag ?? "latest", limit);
+            return {};
+          } finally {
+            await client.close();
+          }
+        } catch (error) {
+          signal.throwIfAborted();
+          return { problem: error instanceof Error ? error.message : String(error) };
         }
       },
     },

@@ -11,8 +11,8 @@ import type { HostFacts } from "../core/image/annotations.ts";
 import { engineImage } from "../core/image/engine-image.ts";
 import type { ArchiveLayer, EngineImage } from "../core/image/engine-image.ts";
 import { openImages } from "../core/inspect/image-set.ts";
-import { readArchitecture, readPlugins, readStatistics } from "../core/inspect/summary.ts";
-import type { DumpStatistics } from "../core/inspect/summary.ts";
+import { readArchitecture, readPlugins, readSecurity, readStatistics } from "../core/inspect/summary.ts";
+import type { DumpStatistics, SecurityUse } from "../core/inspect/summary.ts";
 import { checkpointError } from "../errors.ts";
 import { openArchiveFile } from "./archive-file.ts";
 
@@ -30,6 +30,8 @@ export interface StoredCheckpoint {
   readonly statistics?: DumpStatistics;
   /** CRIU plugins that took part. */
   readonly plugins: readonly string[];
+  /** Absent when no process ran under a profile. */
+  readonly security?: SecurityUse;
 }
 
 /** A file that is no whole checkpoint (yet): one that is being written is described when it is whole. */
@@ -141,7 +143,9 @@ export async function describeArchive(
   const { mtimeMs } = await stat(path);
   await using archive = await openArchiveFile(path, where);
   const images = openImages(archive.images);
-  const [statistics, { plugins }] = [await readStatistics(images), await readPlugins(images)];
+  const statistics = await readStatistics(images);
+  const { plugins } = await readPlugins(images);
+  const security = await readSecurity(images);
   const layer = await layerOf(path, basename(path));
   const { metadata, sizes } = archive;
   // The archive's own word: whoever describes it on another machine makes the same image.
@@ -153,6 +157,7 @@ export async function describeArchive(
     modifiedMs: mtimeMs,
     host: { ...host, architecture },
     plugins,
+    ...(security && { security }),
     ...(statistics && { statistics }),
   };
 }

@@ -71,6 +71,28 @@ export async function readPlugins(images: Images): Promise<PluginUse> {
   };
 }
 
+/** The security module of the host, and the profiles under which processes ran: CRIU restores none of them where they are not. */
+export interface SecurityUse {
+  /** `apparmor` or `selinux`, as in `/sys/kernel/security/lsm`. */
+  readonly module: string;
+  /** AppArmor's profiles, SELinux' contexts; never empty. */
+  readonly profiles: readonly string[];
+}
+
+/** `undefined` when no process ran under a profile (criu/lsm.c: an unconfined one has none in its image). */
+export async function readSecurity(images: Images): Promise<SecurityUse | undefined> {
+  const [inventory] = (await images.entries("inventory.img", "INVENTORY")) ?? [];
+  const module = textOf(inventory, "lsmtype")?.toLowerCase();
+  if (module === undefined || module === "no_lsm") return undefined;
+  const profiles = new Set<string>();
+  for (const name of images.set.list().filter((image) => /^core-\d+\.img$/.test(image)))
+    for (const core of (await images.entries(name, "CORE")) ?? []) {
+      const profile = textOf(objectOf(objectOf(core, "thread_core"), "creds"), "lsm_profile");
+      if (profile !== undefined) profiles.add(profile);
+    }
+  return profiles.size === 0 ? undefined : { module, profiles: [...profiles].toSorted() };
+}
+
 /** `core_entry.march` of CRIU 4.2 (images/core.proto) in Go's names, for the machines that engines run on. */
 const architectures: Readonly<Record<string, string>> = {
   X86_64: "amd64",

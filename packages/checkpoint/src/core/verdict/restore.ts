@@ -1,6 +1,7 @@
 import type { Pod } from "@fleetwright/kube";
 import type { CheckpointMetadata } from "../archive/metadata.ts";
 import type { HostFacts } from "../image/annotations.ts";
+import type { SecurityUse } from "../inspect/summary.ts";
 import { isAtLeast, versionNumbers } from "./version.ts";
 import { verdictOf } from "./verdict-codes.ts";
 import type { Verdict } from "./verdict-codes.ts";
@@ -15,11 +16,14 @@ export interface RestoreFacts {
   readonly host: HostFacts & { readonly securityModules?: readonly string[] };
   readonly freeBytes?: number;
   readonly totalBytes?: number;
+  /** Why the node cannot get the image below the checkpoint, which it does not have. */
+  readonly baseImageProblem?: string | undefined;
   /** Of the archive; absent when it is in a registry only. */
   readonly source?: {
-    readonly metadata: Pick<CheckpointMetadata, "engine" | "mounts" | "container">;
+    readonly metadata: Pick<CheckpointMetadata, "engine" | "mounts" | "container" | "image">;
     readonly host: HostFacts;
     readonly plugins: readonly string[];
+    readonly security?: SecurityUse | undefined;
     readonly sizeBytes: number;
   };
   readonly spec: NonNullable<Pod["spec"]>;
@@ -109,7 +113,26 @@ function hostVerdicts({ nodeName, host, source }: RestoreFacts): readonly Verdic
     );
   for (const plugin of source.plugins)
     verdicts.push(verdictOf("PluginMissing", `CRIU's ${plugin} took part in the checkpoint`));
+  verdicts.push(...securityVerdicts(nodeName, host.securityModules, source.security));
   return verdicts;
+}
+
+/** containerd's own profile, which it loads itself before it starts a container. */
+const engineProfile = /^cri-containerd\.apparmor\.d\b/;
+
+function securityVerdicts(
+  nodeName: string,
+  modules: readonly string[] | undefined,
+  security: SecurityUse | undefined,
+): readonly Verdict[] {
+  if (security === undefined || modules === undefined) return [];
+  const { module, profiles } = security;
+  if (!modules.includes(module))
+    return [verdictOf("SecurityModuleMissing", `the processes ran under ${module}, which node "${nodeName}" lacks`)];
+  const own = profiles.filter((profile) => !engineProfile.test(profile));
+  return own.length === 0 || module !== "apparmor"
+    ? []
+    : [verdictOf("SecurityProfile", `processes ran under ${own.slice(0, 5).join(", ")}`)];
 }
 
 function mountVerdicts({ spec, source }: RestoreFacts): readonly Verdict[] {
@@ -140,7 +163,14 @@ function mountVerdicts({ spec, source }: RestoreFacts): readonly Verdict[] {
 /** What speaks against a restore on a node. */
 export function judgeRestore(facts: RestoreFacts): readonly Verdict[] {
   const verdicts = [...engineVerdicts(facts), ...hostVerdicts(facts), ...mountVerdicts(facts)];
-  const { freeBytes, totalBytes, source, nodeName } = facts;
+  const { freeBytes, totalBytes, source, nodeName, baseImageProblem } = facts;
+  if (baseImageProblem !== undefined)
+    verdicts.push(
+      verdictOf(
+        "BaseImageUnreachable",
+        `node "${nodeName}" does not have ${source?.metadata.image}: ${baseImageProblem}`,
+      ),
+    );
   if (
     freeBytes !== undefined &&
     totalBytes !== undefined &&

@@ -204,6 +204,22 @@ export const verdictCodes = {
     cause: "a CRIU plugin took part in the checkpoint, and the restore needs it too",
     action: "install it on the node, with the same GPU model and count; accept the risk then",
   },
+  SecurityModuleMissing: {
+    severity: "error",
+    cause: "the processes ran under a profile of a security module that the node does not have",
+    action: "restore on a node with the same security module",
+  },
+  SecurityProfile: {
+    severity: "info",
+    cause: "processes ran under AppArmor profiles that are not the engine's own",
+    action: "see that they are loaded on the node",
+  },
+  BaseImageUnreachable: {
+    severity: "warning",
+    cause:
+      "the node neither has the image below the checkpoint nor finds it at its registry, where engines look without credentials",
+    action: "load the image on the node or push it again; accept the risk where the engine has a mirror for it",
+  },
   PullPolicyNever: {
     severity: "error",
     cause:

@@ -166,6 +166,31 @@ describe("before a restore", () => {
       ["error CriuMissing"],
     ],
     ["other control groups", { host: { ...host, cgroups: "v1" } }, ["error CgroupsDiffer"]],
+    [
+      "no such security module",
+      {
+        host: { ...host, securityModules: ["capability"] },
+        source: { ...source, security: { module: "apparmor", profiles: ["cri-containerd.apparmor.d"] } },
+      },
+      ["error SecurityModuleMissing"],
+    ],
+    [
+      "the engine's own profile",
+      {
+        host: { ...host, securityModules: ["capability", "apparmor"] },
+        source: { ...source, security: { module: "apparmor", profiles: ["cri-containerd.apparmor.d (enforce)"] } },
+      },
+      [],
+    ],
+    [
+      "a profile of somebody's",
+      {
+        host: { ...host, securityModules: ["apparmor"] },
+        source: { ...source, security: { module: "apparmor", profiles: ["web (enforce)"] } },
+      },
+      ["info SecurityProfile"],
+    ],
+    ["an image that is gone", { baseImageProblem: "404" }, ["warning BaseImageUnreachable"]],
     ["a plugin", { source: { ...source, plugins: ["cuda_plugin"] } }, ["warning PluginMissing"]],
     [
       "a mount that is missing",
