@@ -1,4 +1,4 @@
-import type { Clock, Logger, Random } from "@fleetwright/kube";
+import { parseQuantity, type Clock, type Logger, type Random } from "@fleetwright/kube";
 
 /** What a command may touch: everything from outside comes through here. */
 export interface CommandContext {
@@ -90,6 +90,25 @@ function parseDuration(value: string): number {
 /** A duration option; the handler gets milliseconds. */
 export function duration(flags: string, description: string, initialMs: number): Option<number> {
   return { flags, description, initial: initialMs, parse: parseDuration };
+}
+
+/** A size as a Kubernetes quantity (`200Gi`); the handler gets bytes, and `undefined` when it is not given. */
+export function bytes(flags: string, description: string): Option<number | undefined> {
+  return {
+    flags,
+    description,
+    initial: undefined,
+    parse(value) {
+      let size = 0;
+      try {
+        size = parseQuantity(value).toNumber();
+      } catch {
+        // Told below.
+      }
+      if (size <= 0) throw new Error(`"${value}" is not a size above 0; write for example 500Mi or 200Gi`);
+      return size;
+    },
+  };
 }
 
 /** `-o table|json|yaml`, the same on every command that prints. */

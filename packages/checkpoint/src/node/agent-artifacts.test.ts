@@ -29,5 +29,7 @@ it("finds an image at its registry, or says why not", async () => {
   expect(await find(`${registry}/secret/web:1`)).toMatchObject({ problem: expect.stringMatching(/secret\/web/) });
   expect(await find("web")).toMatchObject({ problem: expect.stringContaining("names no registry") });
   await new Promise((resolve) => server.close(resolve));
-  expect(await find(`${registry}/team/web:1`)).toMatchObject({ problem: expect.stringContaining("connection refused") });
+  expect(await find(`${registry}/team/web:1`)).toMatchObject({
+    problem: expect.stringContaining("connection refused"),
+  });
 });

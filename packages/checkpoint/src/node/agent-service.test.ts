@@ -170,3 +170,28 @@ describe("the agent's service", () => {
     });
   });
 });
+
+it("is as full as its limit says, however large the disk", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fleetwright-limit-"));
+  try {
+    const bytes = smallArchive({ container: "app", pod: "a" });
+    await writeFile(join(folder, "a.tar"), bytes);
+    const limitBytes = bytes.length * 2;
+    const store = await openStore(folder, { host, limitBytes });
+    expect(await store.disk()).toEqual({ freeBytes: bytes.length, totalBytes: limitBytes });
+    const next = smallArchive({ container: "app", pod: "b" });
+    const arrival = { digest: sha256(next), size: next.length, host };
+    // A twentieth stays free.
+    await expect(
+      store.receive(
+        arrival,
+        (async function* () {
+          yield next;
+        })(),
+      ),
+    ).rejects.toMatchObject({ code: "FW_CHECKPOINT_DISK" });
+    expect((await store.list()).checkpoints.length).toBe(1);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});

@@ -76,7 +76,7 @@ export interface CheckpointStore {
   receive(archive: ReceivedArchive, bytes: AsyncIterable<Uint8Array>): Promise<StoredCheckpoint>;
   /** Deletes an archive; says whether there was one. What a crash left half-deleted goes with the next look at the store. */
   remove(digest: string, reason: string): Promise<boolean>;
-  /** Free and total bytes of the disk that it is on. */
+  /** Free and total bytes of the disk that it is on, or of its limit, where that leaves less. */
   disk(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
 }
 
@@ -177,12 +177,14 @@ export interface StoreOptions {
   readonly witness?: StoreWitness | undefined;
   readonly host: HostFacts;
   readonly clock?: Pick<Clock, "now">;
+  /** Bytes that all archives may take together: the store is then as on a disk of that size. @default the disk's */
+  readonly limitBytes?: number | undefined;
 }
 
 /** Opens the store in a folder, which is made if it is not there. */
 export async function openStore(
   directory: string,
-  { host, clock = systemClock, witness }: StoreOptions,
+  { host, clock = systemClock, witness, limitBytes = Infinity }: StoreOptions,
 ): Promise<CheckpointStore> {
   const records = join(directory, recordFolder);
   await mkdir(records, { recursive: true, mode: 0o700 });
@@ -311,7 +313,10 @@ export async function openStore(
   };
   const disk: CheckpointStore["disk"] = async () => {
     const { bavail, blocks, bsize } = await statfs(directory);
-    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    const own = { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    if (limitBytes >= own.totalBytes) return own;
+    const stored = (await list()).checkpoints.reduce((sum, { layer }) => sum + layer.size, 0);
+    return { freeBytes: Math.min(own.freeBytes, Math.max(0, limitBytes - stored)), totalBytes: limitBytes };
   };
   /** Archives that are arriving, by digest. */
   const arriving = new Map<string, Promise<StoredCheckpoint>>();
@@ -321,7 +326,7 @@ export async function openStore(
     if (freeBytes - size < totalBytes * reservedShare)
       throw checkpointError(
         "FW_CHECKPOINT_DISK",
-        `${digest}: ${size} bytes do not fit: ${freeBytes} of ${totalBytes} are free in ${directory}, of which a twentieth stays so; prune checkpoints, or move the store to a larger disk`,
+        `${digest}: ${size} bytes do not fit: ${freeBytes} of ${totalBytes} are free in ${directory}, of which a twentieth stays so; prune checkpoints, or give the store a larger disk or limit`,
       );
     const file = `received-${digest.replace("sha256:", "")}.tar`;
     const half = join(records, `${file}.half`);

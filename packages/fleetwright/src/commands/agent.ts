@@ -15,7 +15,7 @@ import {
 } from "@fleetwright/checkpoint";
 import { createCertificateFiles, type KeyPair } from "@fleetwright/kube";
 import { parseAddress } from "../address.ts";
-import { defineCommand, integer, text } from "../command.ts";
+import { bytes, defineCommand, integer, text } from "../command.ts";
 import { readRegistryOptions, registryOptions } from "../registry-options.ts";
 import { readText } from "./checkpoint-file.ts";
 import { readIdentities } from "./checkpoint-remote.ts";
@@ -28,6 +28,10 @@ export const agentCommand = defineCommand({
     "Describes the archives that the kubelet leaves, serves them as images to the node's own engine on loopback, and serves the manager by mutual TLS. It never calls the API server.",
   options: {
     store: text("--checkpoints <folder>", "where the kubelet puts checkpoints", "/var/lib/kubelet/checkpoints"),
+    limit: bytes(
+      "--store-limit <quantity>",
+      "bytes that all archives may take together, such as 200Gi: none is taken or received beyond (default: what the disk has)",
+    ),
     imagePort: integer("--image-port <port>", "port of the images on 127.0.0.1; 0 takes a free one", 5780, 0, 65_535),
     address: text("--address <address>", "where the manager is served; port 0 takes a free one", "0.0.0.0:5781"),
     certDir: text(
@@ -62,7 +66,7 @@ export const agentCommand = defineCommand({
             }),
             clock,
           });
-    const store = await openStore(options.store, { host, clock, witness: evidence });
+    const store = await openStore(options.store, { host, clock, witness: evidence, limitBytes: options.limit });
     const images = await startImageServer({ store, port: options.imagePort, logger });
     const audit = (entry: AuditEntry): void => {
       if (options.auditLog === "") logger.info({ audit: entry }, "call");

@@ -8,9 +8,9 @@ import {
   schedules,
   type RetentionPolicy,
 } from "@fleetwright/checkpoint";
-import { isNotFound, parseQuantity } from "@fleetwright/kube";
+import { isNotFound } from "@fleetwright/kube";
 import { checkpointOptions } from "../checkpoint-objects.ts";
-import { defineCommand, duration, flag, text } from "../command.ts";
+import { bytes, defineCommand, duration, flag, text } from "../command.ts";
 import { withCluster } from "../connection.ts";
 import { formatOutput } from "../output.ts";
 import { formatTable } from "../table.ts";
@@ -30,7 +30,7 @@ export const checkpointPruneCommand = defineCommand({
     daily: text("--daily <count>", "keep the newest of this many days"),
     weekly: text("--weekly <count>", "keep the newest of this many weeks"),
     maxAge: duration("--max-age <duration>", "delete older ones; 0s: of any age", 0),
-    maxTotalSize: text("--max-total-size <quantity>", "delete the oldest beyond this size together: 200Gi"),
+    maxTotalSize: bytes("--max-total-size <quantity>", "delete the oldest beyond this size together: 200Gi"),
     dryRun: flag("--dry-run", "only say what would be done"),
   },
   run: (context, options) =>
@@ -45,7 +45,7 @@ export const checkpointPruneCommand = defineCommand({
               ...(daily !== "" && { daily: count(daily) ?? 0 }),
               ...(weekly !== "" && { weekly: count(weekly) ?? 0 }),
               ...(maxAge > 0 && { maxAgeMs: maxAge }),
-              ...(maxTotalSize !== "" && { maxTotalBytes: parseQuantity(maxTotalSize).toNumber() }),
+              ...(maxTotalSize !== undefined && { maxTotalBytes: maxTotalSize }),
             };
       // Both lists whole, or an error: nothing is decided on half of them.
       const [all, asked] = await Promise.all([
