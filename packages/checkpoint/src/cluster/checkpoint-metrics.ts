@@ -1,12 +1,15 @@
-import { Counter, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { CheckpointMetrics } from "./checkpoint-reconciler.ts";
 import type { ScheduleMetrics } from "./schedule-reconciler.ts";
 import type { RestoreMetrics } from "./restore-reconciler.ts";
+import type { UnclaimedMetrics } from "./unclaimed-reconciler.ts";
 
 const seconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
 /** What checkpoints cost and bring, for Prometheus; docs/checkpoints.md lists them. */
-export function checkpointMetrics(registry: Registry): CheckpointMetrics & RestoreMetrics & ScheduleMetrics {
+export function checkpointMetrics(
+  registry: Registry,
+): CheckpointMetrics & RestoreMetrics & ScheduleMetrics & UnclaimedMetrics {
   const registers = [registry];
   const taken = new Counter({
     name: "fleetwright_checkpoints_total",
@@ -70,7 +73,28 @@ export function checkpointMetrics(registry: Registry): CheckpointMetrics & Resto
     labelNames: ["result"],
     registers,
   });
+  const unclaimedArchives = new Gauge({
+    name: "fleetwright_checkpoint_unclaimed_archives",
+    help: "Archives on a node that no Checkpoint names; nodes without any are left out.",
+    labelNames: ["node"],
+    registers,
+  });
+  const unclaimedBytes = new Gauge({
+    name: "fleetwright_checkpoint_unclaimed_bytes",
+    help: "Bytes of archives on a node that no Checkpoint names; nodes without any are left out.",
+    labelNames: ["node"],
+    registers,
+  });
   return {
+    unclaimed(node, count, bytes) {
+      if (count === 0) {
+        unclaimedArchives.remove(node);
+        unclaimedBytes.remove(node);
+      } else {
+        unclaimedArchives.set({ node }, count);
+        unclaimedBytes.set({ node }, bytes);
+      }
+    },
     pruned: (count) => pruned.inc(count),
     rehearsed: (result) => rehearsals.inc({ result }),
     taken(result, took) {

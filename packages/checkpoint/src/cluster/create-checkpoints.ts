@@ -29,6 +29,7 @@ import { ScheduleReconciler, selects, type ScheduleMetrics } from "./schedule-re
 import type { RestoreJudge } from "./restore-judge.ts";
 import { RestoreReconciler, type RestoreMetrics } from "./restore-reconciler.ts";
 import type { TakingJudge } from "./taking-judge.ts";
+import { UnclaimedReconciler, type UnclaimedMetrics } from "./unclaimed-reconciler.ts";
 
 export interface CheckpointsOptions {
   /** Fenced by leadership. */
@@ -44,7 +45,7 @@ export interface CheckpointsOptions {
   readonly logger: Logger;
   readonly events?: Pick<EventRecorder, "event">;
   readonly metrics?: ControllerOptions["metrics"];
-  readonly checkpointMetrics?: CheckpointMetrics & RestoreMetrics & ScheduleMetrics;
+  readonly checkpointMetrics?: CheckpointMetrics & RestoreMetrics & ScheduleMetrics & UnclaimedMetrics;
   /** Checkpoints that are taken, and restores that are made, at once; each mostly waits for a kubelet. @default 256 */
   readonly workers?: number;
   /** Containers of one node that are frozen at once. @default 1 */
@@ -135,9 +136,17 @@ export function createCheckpoints(options: CheckpointsOptions): CheckpointContro
     ],
     ...shared,
   });
+  const counting = createController({
+    name: "checkpoint-unclaimed",
+    reconciler: new UnclaimedReconciler({ ...common, checkpoints: known }),
+    // It comes again by itself.
+    sources: [watch(nodes, { predicates: [{ updated: () => false }] })],
+    ...shared,
+    concurrency: 8,
+  });
   const informers = [known, nodes, asked, policies, pods];
   return {
-    controllers: [taking, restoring, scheduling],
+    controllers: [taking, restoring, scheduling, counting],
     holdEviction: holdEviction({
       client: options.unfencedClient,
       pods,
