@@ -78,7 +78,7 @@ export {
   type RetentionDecision,
   type RetentionPolicy,
 } from "./core/keep/retention.ts";
-export { keptCheckpoints, policyOf } from "./cluster/schedule-reconciler.ts";
+export { keptCheckpoints, policyOf } from "./cluster/schedule-retention.ts";
 export * from "./core/inspect/difference.ts";
 export type { Change } from "./core/inspect/change.ts";
 export { differMemory, type MemoryDifference, type MappingDifference } from "./core/inspect/memory-difference.ts";

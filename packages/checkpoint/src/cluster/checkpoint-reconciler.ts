@@ -25,6 +25,7 @@ import {
   type ReconcileResult,
 } from "@fleetwright/kube";
 import { savedTemplate } from "../core/restore/pod-template.ts";
+import { verdictOf } from "../core/verdict/verdict-codes.ts";
 import type { AgentCheckpoint } from "../node/agent-service.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Agents } from "./agents.ts";
@@ -161,12 +162,7 @@ export class CheckpointReconciler implements Reconciler {
     } catch (error) {
       if (!isNotFound(error)) throw error;
       throw new Refused(checkpointReasons.failed, `there is no pod "${spec.podName}" in namespace "${namespace}"`, [
-        {
-          code: "PodGone",
-          severity: "error",
-          message: `pod "${spec.podName}" does not exist`,
-          action: "name a pod that runs",
-        },
+        verdictOf("PodGone", `pod "${spec.podName}" does not exist`),
       ]);
     }
     if (wanted !== undefined && pod.metadata.uid !== wanted)
@@ -193,14 +189,7 @@ export class CheckpointReconciler implements Reconciler {
         unknown.length > 0
           ? `pod "${spec.podName}" has no container "${unknown[0]}"; it has ${known.join(", ")}`
           : `pod "${spec.podName}" is ${pod.status?.phase ?? "not started"}: ${still.length > 0 ? `container "${still[0]}" does not run` : "no container runs"}`;
-      throw new Refused(checkpointReasons.failed, message, [
-        {
-          code: "ContainerNotRunning",
-          severity: "error",
-          message,
-          action: "only a container that runs has a state to save",
-        },
-      ]);
+      throw new Refused(checkpointReasons.failed, message, [verdictOf("ContainerNotRunning", message)]);
     }
     const agent = agents.of(nodeName);
     const waited = clock.now() - Date.parse(checkpoint.metadata.creationTimestamp ?? "");
@@ -212,14 +201,7 @@ export class CheckpointReconciler implements Reconciler {
       if (signal.aborted) throw error;
       const message = error instanceof Error ? error.message : String(error);
       if (waited > agentPatienceMs)
-        throw new Refused(checkpointReasons.failed, message, [
-          {
-            code: "AgentUnreachable",
-            severity: "error",
-            message,
-            action: `run "fleetwright agent" on node "${nodeName}"`,
-          },
-        ]);
+        throw new Refused(checkpointReasons.failed, message, [verdictOf("AgentUnreachable", message)]);
       await this.#write(checkpoint, { phase: "Pending" }, checkpointReasons.pending, message, signal);
       return { requeueAfterMs: 5_000 };
     }
@@ -315,15 +297,7 @@ export class CheckpointReconciler implements Reconciler {
         throw new Refused(
           checkpointReasons.failed,
           `container "${name}": no archive came, though the kubelet was asked ${attempts} times`,
-          [
-            {
-              code: "NoArchive",
-              severity: "error",
-              container: name,
-              message: `no archive within ${timeoutSeconds} s, ${attempts} times`,
-              action: "raise spec.timeoutSeconds; see the kubelet's and the engine's log",
-            },
-          ],
+          [verdictOf("NoArchive", `no archive within ${timeoutSeconds} s, ${attempts} times`, name)],
         );
     }
     const release = slots.take(nodeName, maxConcurrentPerNode);

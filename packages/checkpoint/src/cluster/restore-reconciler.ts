@@ -3,19 +3,14 @@ import {
   restoreReasons,
   setCondition,
   type CheckpointRestoreStatus,
-  type CheckpointVerdict,
-  type ContainerCheckpoint,
   type RestoreDifference,
   type RestorePhase,
 } from "@fleetwright/api";
 import {
-  ConfigMaps,
   isAlreadyExists,
   isBeingDeleted,
   isNotFound,
-  PersistentVolumeClaims,
   Pods,
-  Secrets,
   type Client,
   type Clock,
   type EventRecorder,
@@ -29,13 +24,13 @@ import {
 } from "@fleetwright/kube";
 import { verdictCodes, verdictOf } from "../core/verdict/verdict-codes.ts";
 import { neededObjects, restoredPod, type SavedTemplate } from "../core/restore/pod-template.ts";
-import type { AgentCheckpoint } from "../node/agent-service.ts";
-import type { AgentClient, AgentNode } from "./agent-client.ts";
 import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";
 import { engineId, Refused } from "./refused.ts";
 import { checkpoints, restores, type CheckpointObject, type RestoreObject } from "./resources.ts";
+import { bringArchives, imagesOn, stillRuns } from "./restore-archives.ts";
 import type { RestoreJudge } from "./restore-judge.ts";
+import { missingObjects, verdictsOn } from "./restore-verdicts.ts";
 
 export interface RestoreReconcilerOptions {
   readonly client: Client;
@@ -198,7 +193,7 @@ export class RestoreReconciler implements Reconciler {
     checkpoint: CheckpointObject,
     signal: AbortSignal,
   ): Promise<ReconcileResult | undefined> {
-    const { clock, judge, nodes, agents } = this.#options;
+    const { clock } = this.#options;
     const { spec } = restore;
     const template = checkpoint.status?.template as
       | { metadata: Omit<SavedTemplate, "spec">; spec: SavedTemplate["spec"] }
@@ -262,49 +257,16 @@ export class RestoreReconciler implements Reconciler {
       throw new Refused(
         restoreReasons.wrongNode,
         "no node takes pods now that is like the one that the checkpoint was taken on",
-        [
-          {
-            code: "NoNode",
-            severity: "error",
-            message: "no Ready, schedulable node of that architecture",
-            action: "uncordon one, or name one by spec.nodeName",
-          },
-        ],
+        [verdictOf("NoNode", "no Ready, schedulable node of that architecture")],
       );
     let refusal: Refused | undefined;
     for (const nodeName of candidates) {
-      const agent = agents.of(nodeName);
-      const verdicts: CheckpointVerdict[] = [];
-      if (nodes.get({ name: nodeName }) === undefined)
-        verdicts.push({
-          code: "NodeGone",
-          severity: "error",
-          message: `there is no node "${nodeName}"`,
-          action: "name one that exists",
-        });
-      else
-        try {
-          if (agent === undefined) throw new Error(`node "${nodeName}" has no address`);
-          const facts = await agent.node(signal);
-          const source = await this.#sourceFacts(checkpoint, agent, signal);
-          const known = nodes.get({ name: nodeName });
-          if (known)
-            verdicts.push(
-              ...(await judge.judge(
-                { checkpoint, template: template.spec, node: known, facts, agent, source, restore },
-                signal,
-              )),
-            );
-          verdicts.push(...(await this.#missingVolumes(restore, template.spec, signal)));
-        } catch (error) {
-          if (signal.aborted) throw error;
-          verdicts.push({
-            code: "AgentUnreachable",
-            severity: "error",
-            message: error instanceof Error ? error.message : String(error),
-            action: `run "fleetwright agent" on node "${nodeName}"`,
-          });
-        }
+      const verdicts = await verdictsOn(
+        nodeName,
+        { restore, checkpoint, template: template.spec },
+        this.#options,
+        signal,
+      );
       const bad = verdicts.find(({ severity }) => severity === "error");
       const risk = verdicts.find(({ severity }) => severity === "warning");
       if (bad || (risk && spec.acceptRisks !== true)) {
@@ -331,82 +293,12 @@ export class RestoreReconciler implements Reconciler {
     return undefined;
   }
 
-  /** Of the archives, from whichever agent has them; without one, verdicts do without. */
-  async #sourceFacts(
-    checkpoint: CheckpointObject,
-    near: AgentClient,
-    signal: AbortSignal,
-  ): Promise<AgentCheckpoint | undefined> {
-    const [first] = checkpoint.status?.containers ?? [];
-    if (first?.digest === undefined) return undefined;
-    const home = this.#options.agents.of(checkpoint.status?.nodeName ?? "");
-    for (const agent of [near, ...(home ? [home] : [])]) {
-      try {
-        const found = await agent.get(first.digest, signal);
-        if (found) return found;
-      } catch (error) {
-        if (signal.aborted) throw error;
-      }
-    }
-    return undefined;
-  }
-
-  async #missingVolumes(
-    restore: RestoreObject,
-    spec: SavedTemplate["spec"],
-    signal: AbortSignal,
-  ): Promise<readonly CheckpointVerdict[]> {
-    if ((restore.spec.volumes ?? "Require") !== "Require" || restore.spec.mode === "InPlace") return [];
-    const missing = await this.#missingObjects(restore, spec, signal);
-    return missing.map(({ kind, name, volume }) => ({
-      code: "VolumeMissing",
-      severity: "error" as const,
-      message: `${kind} "${name}" of volume "${volume}" does not exist in namespace "${restore.metadata.namespace}"`,
-      action: 'make it, or restore with volumes "Empty"',
-    }));
-  }
-
-  async #missingObjects(restore: RestoreObject, spec: SavedTemplate["spec"], signal: AbortSignal) {
-    const { client } = this.#options;
-    const { namespace = "" } = restore.metadata;
-    const missing = [];
-    for (const needed of neededObjects(spec)) {
-      const resource = { PersistentVolumeClaim: PersistentVolumeClaims, Secret: Secrets, ConfigMap: ConfigMaps }[
-        needed.kind
-      ];
-      try {
-        await client.get(resource, { namespace, name: needed.name }, { signal });
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-        missing.push(needed);
-      }
-    }
-    return missing;
-  }
-
   async #prepare(
     restore: RestoreObject,
     checkpoint: CheckpointObject,
     signal: AbortSignal,
   ): Promise<ReconcileResult | undefined> {
-    const { client, agents, artifacts } = this.#options;
-    const nodeName = restore.status?.nodeName ?? "";
-    const target = agents.of(nodeName);
-    if (target === undefined) throw new Refused(restoreReasons.wrongNode, `node "${nodeName}" is gone`);
-    let current = checkpoint;
-    for (const container of checkpoint.status?.containers ?? []) {
-      if (container.digest === undefined) continue;
-      if (await target.get(container.digest, signal)) continue;
-      const { copies = [] } = current.status ?? {};
-      // Before the first byte: a copy that nobody knows of would be nobody's.
-      if (nodeName !== current.status?.nodeName && !copies.includes(nodeName))
-        current = await client.updateStatus(
-          checkpoints,
-          { ...current, status: { ...current.status, copies: [...copies, nodeName] } },
-          { signal },
-        );
-      await this.#bring(current, container, target, artifacts, signal);
-    }
+    await bringArchives(checkpoint, restore.status?.nodeName ?? "", this.#options, signal);
     const next = await this.#write(
       restore,
       { phase: restore.spec.stopSource ? "Stopping" : "Starting" },
@@ -415,39 +307,6 @@ export class RestoreReconciler implements Reconciler {
       signal,
     );
     return restore.spec.stopSource ? this.#stop(next, checkpoint, signal) : this.#start(next, checkpoint, signal);
-  }
-
-  async #bring(
-    checkpoint: CheckpointObject,
-    container: ContainerCheckpoint,
-    target: AgentClient,
-    artifacts: Artifacts,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { digest = "", artifact } = container;
-    const home = checkpoint.status?.nodeName ?? "";
-    const failures: string[] = [];
-    for (const place of [home, ...(checkpoint.status?.copies ?? [])]) {
-      const source = this.#options.agents.of(place);
-      if (source === undefined) continue;
-      try {
-        if ((await source.get(digest, signal)) === undefined) continue;
-        await source.copyTo(digest, target, signal);
-        return;
-      } catch (error) {
-        if (signal.aborted) throw error;
-        failures.push(error instanceof Error ? error.message : String(error));
-      }
-    }
-    if (artifact !== undefined) {
-      await artifacts.pull(target, checkpoint, artifact, digest, signal);
-      return;
-    }
-    if (failures.length > 0) throw new Error(failures.join("; "));
-    throw new Refused(
-      restoreReasons.wrongNode,
-      `the archive of container "${container.name}" (${digest}) is on no node and in no registry any more`,
-    );
   }
 
   /**
@@ -482,7 +341,7 @@ export class RestoreReconciler implements Reconciler {
     const node = nodes.get({ name: nodeName });
     const outOfService = node?.spec?.taints?.some(({ key }) => key === "node.kubernetes.io/out-of-service") === true;
     if (!outOfService) {
-      const problem = await this.#stillRuns(checkpoint, agents.of(nodeName), signal);
+      const problem = await stillRuns(checkpoint, agents.of(nodeName), signal);
       if (problem !== undefined) {
         await this.#write(restore, {}, restoreReasons.sourceNotStopped, problem, signal);
         return { requeueAfterMs: 2_000 };
@@ -498,47 +357,6 @@ export class RestoreReconciler implements Reconciler {
     return this.#start(next, checkpoint, signal);
   }
 
-  async #stillRuns(
-    checkpoint: CheckpointObject,
-    agent: AgentClient | undefined,
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
-    const { nodeName = "", containers = [] } = checkpoint.status ?? {};
-    const advice = `once it is certain that it is off, taint it: kubectl taint node ${nodeName} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`;
-    if (agent === undefined)
-      return `whether the source has stopped cannot be told: node "${nodeName}" is gone or has no address; ${advice}`;
-    try {
-      for (const { name, containerID } of containers) {
-        const { processes } = await agent.container(engineId(containerID), signal);
-        if (processes.length > 0)
-          return `container "${name}" still has ${processes.length} processes on node "${nodeName}"`;
-      }
-      return undefined;
-    } catch (error) {
-      if (signal.aborted) throw error;
-      return `whether the source has stopped cannot be told: ${error instanceof Error ? error.message : String(error)}; ${advice}`;
-    }
-  }
-
-  async #images(
-    restore: RestoreObject,
-    checkpoint: CheckpointObject,
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, string>> {
-    const nodeName = restore.status?.nodeName ?? "";
-    const agent = this.#options.agents.of(nodeName);
-    if (agent === undefined) throw new Refused(restoreReasons.wrongNode, `node "${nodeName}" is gone`);
-    const { imagePort }: AgentNode = await agent.node(signal);
-    const images = new Map<string, string>();
-    for (const { name, digest } of checkpoint.status?.containers ?? []) {
-      if (digest === undefined) continue;
-      const stored = await agent.get(digest, signal);
-      if (stored === undefined) throw new Error(`node "${nodeName}" has lost archive ${digest}`);
-      images.set(name, `localhost:${imagePort}/checkpoint@${stored.image}`);
-    }
-    return images;
-  }
-
   async #start(
     restore: RestoreObject,
     checkpoint: CheckpointObject,
@@ -547,7 +365,7 @@ export class RestoreReconciler implements Reconciler {
     const { client } = this.#options;
     const { spec, metadata, status } = restore;
     const { namespace = "", uid = "" } = metadata;
-    const images = await this.#images(restore, checkpoint, signal);
+    const images = await imagesOn(restore.status?.nodeName ?? "", checkpoint, this.#options.agents, signal);
     let pod = await this.#target(restore, signal);
     if (spec.mode === "InPlace") {
       if (pod === undefined || (status?.podUID !== undefined && pod.metadata.uid !== status.podUID))
@@ -595,7 +413,7 @@ export class RestoreReconciler implements Reconciler {
         spec.volumes === "Scratch"
           ? neededObjects(template.spec).filter(({ kind }) => kind === "PersistentVolumeClaim")
           : spec.volumes === "Empty"
-            ? await this.#missingObjects(restore, template.spec, signal)
+            ? await missingObjects(client, namespace, template.spec, signal)
             : [];
       const wanted = restoredPod(template, {
         name: spec.podName,
@@ -639,7 +457,7 @@ export class RestoreReconciler implements Reconciler {
     const pod = await this.#target(restore, signal);
     if (pod === undefined || pod.metadata.uid !== status.podUID)
       throw new Refused(restoreReasons.failed, `pod "${spec.podName}" was deleted`);
-    const images = await this.#images(restore, checkpoint, signal);
+    const images = await imagesOn(restore.status?.nodeName ?? "", checkpoint, this.#options.agents, signal);
     const containers = (pod.status?.containerStatuses ?? []).filter(({ name }) => images.has(name));
     // An engine calls a restored container by the image of the program, not of the checkpoint.
     const up = containers.filter(

@@ -1,0 +1,13 @@
+import type { CheckpointObject, RestoreObject } from "./resources.ts";
+
+/** Milliseconds since the epoch; NaN when there is no time. */
+export const time = (text: string | undefined): number => (text === undefined ? Number.NaN : Date.parse(text));
+export const newestFirst = (a: CheckpointObject, b: CheckpointObject): number => takenAt(b) - takenAt(a);
+export const takenAt = ({ metadata, status }: CheckpointObject): number =>
+  time(status?.completionTime ?? metadata.creationTimestamp ?? undefined);
+export const isDone = ({ status }: CheckpointObject): boolean =>
+  status?.phase === "Completed" || status?.phase === "Stored";
+export const isOpen = ({ status }: CheckpointObject): boolean =>
+  !isDone({ status } as CheckpointObject) && status?.phase !== "Failed";
+export const restoreIsOpen = ({ status }: RestoreObject): boolean =>
+  status?.phase !== "Succeeded" && status?.phase !== "Failed";
