@@ -29,6 +29,7 @@ export interface UnclaimedMetrics {
 const lookMs = 600_000;
 /** Younger ones may be of a Checkpoint that has not written them down yet. */
 const settledMs = 900_000;
+const claimsMs = 60_000;
 
 /**
  * Tells of archives on nodes that no Checkpoint names: taken by hand at the kubelet, or left by `deletionPolicy: Retain`. They take room, and hold memory of programs; nothing deletes them,
@@ -38,13 +39,29 @@ export class UnclaimedReconciler implements Reconciler {
   readonly #options: UnclaimedReconcilerOptions;
   /** What was told of each node. */
   readonly #told = new Map<string, string>();
+  #claims: { readonly digests: ReadonlySet<string>; readonly madeMs: number } = {
+    digests: new Set(),
+    madeMs: -Infinity,
+  };
 
   constructor(options: UnclaimedReconcilerOptions) {
     this.#options = options;
   }
 
+  /** Digests that Checkpoints name. Nodes are looked at in crowds: what was so a minute ago is so for archives that are older by far. */
+  #claimed(): ReadonlySet<string> {
+    const { checkpoints, clock } = this.#options;
+    if (clock.now() - this.#claims.madeMs > claimsMs) {
+      const digests = new Set<string>();
+      for (const { status } of checkpoints.list())
+        for (const { digest } of status?.containers ?? []) if (digest !== undefined) digests.add(digest);
+      this.#claims = { digests, madeMs: clock.now() };
+    }
+    return this.#claims.digests;
+  }
+
   async reconcile({ name }: ReconcileRequest, signal: AbortSignal): Promise<ReconcileResult | undefined> {
-    const { nodes, checkpoints, agents, clock, logger, events, metrics } = this.#options;
+    const { nodes, agents, clock, logger, events, metrics } = this.#options;
     const node = nodes.get({ name });
     const agent = agents.of(name);
     if (node === undefined || agent === undefined) {
@@ -62,12 +79,7 @@ export class UnclaimedReconciler implements Reconciler {
       return { requeueAfterMs: lookMs };
     }
     const old = stored.filter(({ modifiedMs }) => clock.now() - modifiedMs > settledMs);
-    const claimed = new Set(
-      old.length === 0
-        ? []
-        : checkpoints.list().flatMap(({ status }) => (status?.containers ?? []).flatMap(({ digest }) => digest ?? [])),
-    );
-    const unclaimed = old.filter(({ layer }) => !claimed.has(layer.digest));
+    const unclaimed = old.filter(({ layer }) => !this.#claimed().has(layer.digest));
     const bytes = unclaimed.reduce((sum, { layer }) => sum + layer.size, 0);
     metrics?.unclaimed(name, unclaimed.length, bytes);
     const files = unclaimed.map(({ file }) => file);
