@@ -1,7 +1,7 @@
 /** One phase in a process of its own, so that its memory is its own: `phase.ts read|pack|hash|artifact FILE`. Last line: `{"gib_per_s":…,"rss_mb":…}` */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import {
   describeArchive,
   imageOf,
@@ -18,8 +18,13 @@ const { size } = await stat(path);
 
 async function hash(): Promise<void> {
   const digest = createHash("sha256");
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>)
-    digest.update(chunk);
+  const buffer = Buffer.allocUnsafeSlow(256 * 1024);
+  await using file = await open(path, "r");
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+    if (bytesRead === 0) break;
+    digest.update(buffer.subarray(0, bytesRead));
+  }
   digest.digest("hex");
 }
 
