@@ -133,8 +133,8 @@ class CheckpointStorm {
       await simulation.clock.advance(intervalSeconds * 2_000);
       // Suspended: what is under way ends, what is due to go goes.
       await this.#driven(simulation, this.#suspend(simulation));
-      // Backoff of what failed again and again is up to 1,000 s.
-      await simulation.clock.advance(2_500_000);
+      // Three tries of 125 s each, with a minute of backoff between.
+      await simulation.clock.advance(1_000_000);
       await this.#driven(simulation, chaos);
       await this.#judge(simulation, fleet);
       const result = {

@@ -59,6 +59,12 @@ export interface CheckpointControllers {
   ready(): boolean;
 }
 
+/**
+ * After an outage thousands of Checkpoints are tried again: with controllers' usual 10 a second and 1,000 s at most (client-go's), a fleet would wait for a quarter of an hour, and what is
+ * stuck keeps its pod from the next one.
+ */
+const fleetBackoff = { maxDelayMs: 60_000, qps: 200, burst: 1_000 };
+
 /** Puts the controllers of Checkpoints and CheckpointRestores together; nothing runs until the cache and they are started. */
 export function createCheckpoints(options: CheckpointsOptions): CheckpointControllers {
   const { client, cache, agents, artifacts, judges, clock, logger, events, workers = 256 } = options;
@@ -67,6 +73,7 @@ export function createCheckpoints(options: CheckpointsOptions): CheckpointContro
   const asked = cache.informer(restores);
   const shared = {
     concurrency: workers,
+    backoff: fleetBackoff,
     clock,
     logger,
     ...(options.metrics && { metrics: options.metrics }),
