@@ -61,7 +61,7 @@ export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
       explain: explainRefusal,
     },
     restore: {
-      judge: async ({ template, node, facts, source, agent }, signal) =>
+      judge: async ({ restore, template, node, facts, source, agent }, signal) =>
         judgeRestore({
           nodeName: node.metadata.name ?? "",
           engine: node.status?.nodeInfo?.containerRuntimeVersion,
@@ -70,7 +70,10 @@ export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
           freeBytes: facts.freeBytes,
           totalBytes: facts.totalBytes,
           ...(source && {
-            baseImageProblem: await baseImageProblem(source.metadata, node, agent, signal),
+            // A container that runs there has it there.
+            ...(restore.spec.mode !== "InPlace" && {
+              baseImageProblem: await baseImageProblem(source.metadata, node, agent, signal),
+            }),
             source: {
               metadata: source.metadata,
               host: source.host,
