@@ -2,8 +2,8 @@ import { appendFile, copyFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { checkpointTriggerLabel } from "@fleetwright/api";
-import { checkpoints, type CheckpointObject } from "@fleetwright/checkpoint";
-import { Pods } from "@fleetwright/kube";
+import { checkpoints, restores, type CheckpointObject } from "@fleetwright/checkpoint";
+import { Nodes, Pods } from "@fleetwright/kube";
 import { eventually } from "../e2e/eventually.ts";
 import { startCheckpointCluster } from "./checkpoint-cluster.ts";
 import type { CheckpointCluster } from "./checkpoint-cluster.ts";
@@ -147,4 +147,35 @@ it("asks through the API server where it has no certificate for kubelets; who la
     90_000,
   );
   expect(codesOf(allowed)).not.toContain("ForbiddenToApiServer");
+});
+
+it("says before a restore that the image below the checkpoint is neither on the node nor at its registry", async () => {
+  const [node] = lab.cluster.nodes;
+  const image = "localhost/busybox:1";
+  const [victim] = (await lab.client.list(checkpoints, { namespace })).items.filter(byTrigger("preemption"));
+  const restore = async (podName: string) => {
+    await lab.apply({
+      apiVersion: "fleetwright.dev/v1alpha1",
+      kind: "CheckpointRestore",
+      metadata: { name: podName },
+      spec: { checkpointName: victim?.metadata.name, podName },
+    });
+    const { status } = await eventually(
+      `${podName} is judged`,
+      () => lab.client.get(restores, { namespace, name: podName }),
+      ({ status: now }) => (now?.verdicts ?? []).length > 0 || now?.phase === "Succeeded" || now?.phase === "Failed",
+    );
+    return (status?.verdicts ?? []).map(({ code }) => code);
+  };
+  // It has the processors that both want.
+  await lab.kubectl("delete", "pod", "pusher");
+  expect(await restore("with-image")).not.toContain("BaseImageUnreachable");
+  await node?.ctr("images", "remove", image);
+  await eventually(
+    "the kubelet tells that it is gone",
+    () => lab.client.get(Nodes, { name: node?.name ?? "" }),
+    ({ status }) => !status?.images?.some(({ names }) => names?.includes(image)),
+    120_000,
+  );
+  expect(await restore("without-image")).toContain("BaseImageUnreachable");
 });
