@@ -315,7 +315,12 @@ export async function openStore(
     const { bavail, blocks, bsize } = await statfs(directory);
     const own = { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
     if (limitBytes >= own.totalBytes) return own;
-    const stored = (await list()).checkpoints.reduce((sum, { layer }) => sum + layer.size, 0);
+    // By the files alone, those that are being written among them: describing a large one takes seconds.
+    let stored = 0;
+    for (const name of await readdir(directory)) {
+      const found = await stat(join(directory, name)).catch(absent);
+      if (found?.isFile()) stored += found.size;
+    }
     return { freeBytes: Math.min(own.freeBytes, Math.max(0, limitBytes - stored)), totalBytes: limitBytes };
   };
   /** Archives that are arriving, by digest. */
