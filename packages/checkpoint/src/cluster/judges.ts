@@ -1,4 +1,5 @@
 import type { Informer, Node } from "@fleetwright/kube";
+import { gpuUseOf } from "../core/verdict/gpu.ts";
 import { explainRefusal } from "../core/verdict/refusal.ts";
 import { judgeRestore } from "../core/verdict/restore.ts";
 import { judgeTaking, timeoutFor } from "../core/verdict/taking.ts";
@@ -42,6 +43,7 @@ export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
             name,
             residentBytes,
             openKinds: [...new Set(processes.flatMap(({ openKinds }) => openKinds))],
+            gpu: gpuUseOf(processes),
             establishedTcp: tcp.filter(({ state }) => state === "established").length,
           });
         }
@@ -51,12 +53,12 @@ export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
           kubeletVersion: info?.kubeletVersion,
           engine: info?.containerRuntimeVersion,
           criuVersion: facts.criuVersion ?? null,
-          nvidiaDriver: facts.nvidiaDriver,
+          nvidia: { driver: facts.nvidiaDriver, missing: facts.missingCudaTools },
           freeBytes: facts.freeBytes,
           totalBytes: facts.totalBytes,
           containers: live,
         });
-        return { verdicts, timeoutSeconds: timeoutFor(Math.max(0, ...live.map(({ residentBytes }) => residentBytes))) };
+        return { verdicts, timeoutSeconds: Math.max(0, ...live.map(timeoutFor)) };
       },
       explain: explainRefusal,
     },

@@ -1,5 +1,8 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
+import type { GpuUse } from "../core/verdict/gpu.ts";
+import { readGpuMemory, readGpuUse } from "./nvidia.ts";
+import { orGone } from "./proc.ts";
 
 /** A process of a container that runs. */
 export interface LiveProcess {
@@ -14,6 +17,8 @@ export interface LiveProcess {
   readonly stackStart: string;
   readonly argumentsStart: string;
   readonly residentBytes: number;
+  /** Of one that has NVIDIA devices open. */
+  readonly gpu?: GpuUse;
   readonly openFiles: readonly { readonly fd: number; readonly target: string }[];
 }
 
@@ -41,15 +46,6 @@ export interface LiveContainer<Process = LiveProcess> {
 
 const tcpStates: Readonly<Record<string, "established" | "listen">> = { "01": "established", "0A": "listen" };
 
-/** Of processes that end while they are looked at. */
-const orGone = async <T>(what: Promise<T>): Promise<T | undefined> => {
-  try {
-    return await what;
-  } catch {
-    return undefined;
-  }
-};
-
 async function readProcess(proc: string, hostPid: number): Promise<LiveProcess | undefined> {
   const folder = join(proc, String(hostPid));
   const [stat, status] = await Promise.all([
@@ -66,6 +62,10 @@ async function readProcess(proc: string, hostPid: number): Promise<LiveProcess |
   const openFiles = await Promise.all(
     files.map(async (fd) => ({ fd: Number(fd), target: (await orGone(readlink(join(folder, "fd", fd)))) ?? "" })),
   );
+  const gpu = await readGpuUse(
+    folder,
+    openFiles.map(({ target }) => target),
+  );
   return {
     hostPid,
     pid: Number(line("NSpid").split(/\s+/).at(-1)),
@@ -75,6 +75,7 @@ async function readProcess(proc: string, hostPid: number): Promise<LiveProcess |
     stackStart: hex(fields[28 - 3]),
     argumentsStart: hex(fields[48 - 3]),
     residentBytes: Number(line("VmRSS").split(" ")[0] || 0) * 1024,
+    ...(gpu && { gpu }),
     openFiles: openFiles.filter(({ target }) => target !== "").toSorted((a, b) => a.fd - b.fd),
   };
 }
@@ -108,7 +109,10 @@ async function readTcp(proc: string, hostPid: number): Promise<LiveContainer["tc
  *
  * @param id the engine's, without `containerd://`: 64 hexadecimal digits
  */
-export async function readLiveContainer(id: string, proc = "/proc"): Promise<LiveContainer> {
+export async function readLiveContainer(
+  id: string,
+  { proc = "/proc", gpuMemory = readGpuMemory } = {},
+): Promise<LiveContainer> {
   const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name)).map(Number);
   const found: LiveProcess[] = [];
   let checkpointing = false;
@@ -122,7 +126,13 @@ export async function readLiveContainer(id: string, proc = "/proc"): Promise<Liv
     const process = await readProcess(proc, pid);
     if (process) found.push(process);
   }
-  const processes = found.toSorted((a, b) => a.hostPid - b.hostPid);
+  const memory = found.some(({ gpu }) => gpu) ? await gpuMemory() : undefined;
+  const processes = found
+    .map((process) => {
+      const deviceBytes = memory?.get(process.hostPid);
+      return process.gpu && deviceBytes ? { ...process, gpu: { ...process.gpu, deviceBytes } } : process;
+    })
+    .toSorted((a, b) => a.hostPid - b.hostPid);
   const [first] = processes;
   return {
     id,

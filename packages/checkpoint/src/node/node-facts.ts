@@ -1,15 +1,18 @@
 import { execFile } from "node:child_process";
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { readdir, readlink } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { HostFacts } from "../core/image/annotations.ts";
 import { hostFacts } from "./host-facts.ts";
+import { missingCudaTools, readNvidiaNode, type NvidiaNode } from "./nvidia.ts";
+import { orGone, textOf } from "./proc.ts";
 
 /** What decides whether a checkpoint can be taken or restored on a node. */
-export interface NodeFacts extends HostFacts {
+export interface NodeFacts extends HostFacts, NvidiaNode {
   readonly cpuModel?: string;
   /** Security modules that are on: `apparmor`, `selinux`, … */
   readonly securityModules: readonly string[];
-  readonly nvidiaDriver?: string;
+  /** Of what CRIU needs for GPUs; absent on nodes without an NVIDIA driver. */
+  readonly missingCudaTools?: readonly string[];
   /** containerd's `enable_experimental_restore_via_create`; absent when its configuration cannot be read. */
   readonly restoreSwitch?: boolean;
 }
@@ -23,14 +26,6 @@ async function versionOf(program: string, ...args: readonly string[]): Promise<s
     return undefined;
   }
 }
-
-const textOf = async (path: string): Promise<string> => {
-  try {
-    return await readFile(path, "utf8");
-  } catch {
-    return "";
-  }
-};
 
 /** From the configuration of the containerd that runs: `--config`, or where it looks by itself. */
 async function restoreSwitch(): Promise<boolean | undefined> {
@@ -49,27 +44,20 @@ async function restoreSwitch(): Promise<boolean | undefined> {
   return undefined;
 }
 
-const linkOf = async (path: string): Promise<string> => {
-  try {
-    return await readlink(path);
-  } catch {
-    return "";
-  }
-};
+const linkOf = async (path: string): Promise<string> => (await orGone(readlink(path))) ?? "";
 
 /** Asks the machine; programs are those of the PATH, as the engine finds them. */
 export async function readNodeFacts(): Promise<NodeFacts> {
   const [cpu, modules, nvidia, criuVersion, engineVersion, runtimeVersion] = await Promise.all([
     textOf("/proc/cpuinfo"),
     textOf("/sys/kernel/security/lsm"),
-    textOf("/proc/driver/nvidia/version"),
+    readNvidiaNode(),
     versionOf("criu", "--version"),
     versionOf("containerd", "--version"),
     versionOf("runc", "--version"),
   ]);
   const restores = await restoreSwitch();
   const field = (name: string): string | undefined => new RegExp(`^${name}\\s*:\\s*(.*)$`, "m").exec(cpu)?.[1];
-  const nvidiaDriver = /Kernel Module\D*(\d+\.\d+(?:\.\d+)?)/.exec(nvidia)?.[1];
   const cpuModel = field("model name");
   return {
     ...hostFacts(),
@@ -82,7 +70,8 @@ export async function readNodeFacts(): Promise<NodeFacts> {
       .trim()
       .split(",")
       .filter((name) => name !== ""),
-    ...(nvidiaDriver && { nvidiaDriver }),
+    ...nvidia,
+    ...(nvidia.nvidiaDriver && { missingCudaTools: await missingCudaTools() }),
     ...(restores !== undefined && { restoreSwitch: restores }),
   };
 }

@@ -54,7 +54,7 @@ export const agentCommand = defineCommand({
     const logger = context.createLogger(options.logLevel);
     const { clock, signal } = context;
     const facts = await readNodeFacts();
-    const { securityModules: _, cpuModel: __, nvidiaDriver: ___, ...host } = facts;
+    const { securityModules: _, cpuModel: __, nvidiaDriver: ___, missingCudaTools: ____, ...host } = facts;
     const evidence =
       options.evidenceKey === ""
         ? undefined

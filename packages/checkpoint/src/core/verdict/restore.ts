@@ -13,7 +13,11 @@ export interface RestoreFacts {
   readonly engine?: string | undefined;
   /** containerd's `enable_experimental_restore_via_create`, where it could be read. */
   readonly restoreSwitch?: boolean | undefined;
-  readonly host: HostFacts & { readonly securityModules?: readonly string[] };
+  readonly host: HostFacts & {
+    readonly securityModules?: readonly string[];
+    /** Of what CRIU needs for GPUs; absent when not known. */
+    readonly missingCudaTools?: readonly string[];
+  };
   readonly freeBytes?: number;
   readonly totalBytes?: number;
   /** Why the node cannot get the image below the checkpoint, which it does not have. */
@@ -112,9 +116,25 @@ function hostVerdicts({ nodeName, host, source }: RestoreFacts): readonly Verdic
       verdictOf("CgroupsDiffer", `the checkpoint is of cgroup ${from.cgroups}, node "${nodeName}" has ${host.cgroups}`),
     );
   for (const plugin of source.plugins)
-    verdicts.push(verdictOf("PluginMissing", `CRIU's ${plugin} took part in the checkpoint`));
+    if (plugin !== cudaPlugin || host.missingCudaTools?.length !== 0)
+      verdicts.push(verdictOf("PluginMissing", `CRIU's ${plugin} took part in the checkpoint`));
+  if (source.plugins.includes(cudaPlugin)) verdicts.push(...gpuVerdicts(nodeName, from.gpuModels, host.gpuModels));
   verdicts.push(...securityVerdicts(nodeName, host.securityModules, source.security));
   return verdicts;
+}
+
+/** As CRIU names it in a checkpoint's inventory. */
+const cudaPlugin = "cuda_plugin";
+
+/** Which of its node's GPUs a container had is not in a checkpoint: any of their models will do. */
+function gpuVerdicts(
+  nodeName: string,
+  from: readonly string[] | undefined,
+  have: readonly string[] = [],
+): readonly Verdict[] {
+  if (from === undefined || from.length === 0 || from.some((model) => have.includes(model))) return [];
+  const name = (models: readonly string[]): string => [...new Set(models)].join(", ") || "no NVIDIA GPU";
+  return [verdictOf("GpuModelDiffers", `the checkpoint is of ${name(from)}, node "${nodeName}" has ${name(have)}`)];
 }
 
 /** containerd's own profile, which it loads itself before it starts a container. */

@@ -98,9 +98,23 @@ export const verdictCodes = {
   },
   GpuNeedsPlugin: {
     severity: "warning",
-    cause:
-      "the container holds NVIDIA devices: CRIU needs its cuda_plugin and cuda-checkpoint, and the time for device memory",
-    action: "install them on the node; accept the risk once it was tried",
+    cause: "the container holds NVIDIA devices, and CRIU's cuda_plugin.so and cuda-checkpoint were not both found",
+    action: "install them on the node (/usr/lib/criu, PATH); accept the risk once it was tried",
+  },
+  GpuMemoryCopied: {
+    severity: "info",
+    cause: "the driver copies the container's GPU memory into its host memory before CRIU saves it",
+    action: "see that the node's memory has room for it",
+  },
+  GpuExceedsMemoryLimit: {
+    severity: "error",
+    cause: "GPU memory is copied into host memory, within the container's memory limit: the kernel would kill it",
+    action: "raise the container's limits.memory by its GPU memory",
+  },
+  GpuManagedMemory: {
+    severity: "warning",
+    cause: "a program has CUDA managed memory (UVM), which drivers up to 580 do not checkpoint; the container goes on",
+    action: "use plain allocations (cudaMalloc), or accept the risk where the driver can",
   },
   GpuMig: {
     severity: "error",
@@ -201,8 +215,13 @@ export const verdictCodes = {
   },
   PluginMissing: {
     severity: "warning",
-    cause: "a CRIU plugin took part in the checkpoint, and the restore needs it too",
-    action: "install it on the node, with the same GPU model and count; accept the risk then",
+    cause: "a CRIU plugin took part in the checkpoint, and was not found on the node, whose CRIU needs it too",
+    action: "install it on the node (/usr/lib/criu); accept the risk where CRIU finds it elsewhere",
+  },
+  GpuModelDiffers: {
+    severity: "error",
+    cause: "the checkpoint holds the state of GPUs of another model",
+    action: "restore on a node with the same GPUs, and as many for the pod",
   },
   SecurityModuleMissing: {
     severity: "error",

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Container, Pod } from "@fleetwright/kube";
+import type { GpuUse } from "./gpu.ts";
 import { explainRefusal } from "./refusal.ts";
 import { judgeRestore } from "./restore.ts";
 import type { RestoreFacts } from "./restore.ts";
@@ -12,6 +13,11 @@ const pod = (container: Partial<Container> = {}): Pod => ({
   spec: { containers: [{ name: "main", image: "web:1", ...container }] },
 });
 const quiet = { name: "main", residentBytes: 2 ** 20, openKinds: [], establishedTcp: 0 };
+const gpu = (use: Partial<GpuUse> = {}): TakingFacts["containers"][number] => ({
+  ...quiet,
+  openKinds: ["/dev/nvidia0"],
+  gpu: { managedBytes: 0, usesMps: false, usesMig: false, ...use },
+});
 const taking = (more: Partial<TakingFacts> = {}): readonly string[] =>
   judgeTaking({
     pod: pod(),
@@ -40,15 +46,59 @@ describe("before a checkpoint is taken", () => {
     ["no CRIU", { criuVersion: null }, ["error CriuMissing"]],
     ["an old CRIU", { criuVersion: "3.15" }, ["error CriuTooOld"]],
     ["io_uring", { containers: [{ ...quiet, openKinds: ["anon_inode:[io_uring]"] }] }, ["error IoUringInUse"]],
+    ["a GPU", { nvidia: { driver: "570.1" }, containers: [gpu()] }, ["warning GpuNeedsPlugin"]],
     [
-      "a GPU",
-      { nvidiaDriver: "570.1", containers: [{ ...quiet, openKinds: ["/dev/nvidia0"] }] },
+      "a GPU on a node that has all for it",
+      { nvidia: { driver: "570.1", missing: [] }, containers: [gpu()] },
+      ["info GpuMemoryCopied"],
+    ],
+    [
+      "a GPU on a node without cuda-checkpoint",
+      { nvidia: { missing: ["cuda-checkpoint"] }, containers: [gpu()] },
       ["warning GpuNeedsPlugin"],
     ],
     [
       "a GPU with an old driver",
-      { nvidiaDriver: "550.54", containers: [{ ...quiet, openKinds: ["/dev/nvidia0"] }] },
-      ["error GpuDriverTooOld", "warning GpuNeedsPlugin"],
+      { nvidia: { driver: "550.54", missing: [] }, containers: [gpu()] },
+      ["error GpuDriverTooOld", "info GpuMemoryCopied"],
+    ],
+    [
+      "managed memory",
+      { nvidia: { missing: [] }, containers: [gpu({ managedBytes: 4096 })] },
+      ["warning GpuManagedMemory", "info GpuMemoryCopied"],
+    ],
+    [
+      "GPU memory that the memory limit has no room for",
+      {
+        pod: pod({ resources: { limits: { memory: "2Gi" } } }),
+        nvidia: { missing: [] },
+        containers: [gpu({ deviceBytes: 2 * 2 ** 30 })],
+      },
+      ["info GpuMemoryCopied", "error GpuExceedsMemoryLimit"],
+    ],
+    [
+      "GPU memory that fits into the memory limit",
+      {
+        pod: pod({ resources: { limits: { memory: "4Gi" } } }),
+        nvidia: { missing: [] },
+        containers: [gpu({ deviceBytes: 2 * 2 ** 30 })],
+      },
+      ["info GpuMemoryCopied"],
+    ],
+    [
+      "GPU memory that the disk has no room for",
+      { nvidia: { missing: [] }, containers: [gpu({ deviceBytes: 80 * 2 ** 30 })] },
+      ["info GpuMemoryCopied", "error DiskHeadroom"],
+    ],
+    [
+      "MPS that only its processes tell of",
+      { nvidia: { missing: [] }, containers: [gpu({ usesMps: true })] },
+      ["error GpuMps", "info GpuMemoryCopied"],
+    ],
+    [
+      "a MIG instance that only its processes tell of",
+      { nvidia: { missing: [] }, containers: [gpu({ usesMig: true })] },
+      ["error GpuMig", "info GpuMemoryCopied"],
     ],
     ["a MIG slice", { pod: pod({ resources: { limits: { "nvidia.com/mig-1g.10gb": "1" } } }) }, ["error GpuMig"]],
     ["MPS", { pod: pod({ env: [{ name: "CUDA_MPS_PIPE_DIRECTORY", value: "/mps" }] }) }, ["error GpuMps"]],
@@ -72,9 +122,11 @@ describe("before a checkpoint is taken", () => {
   it.each(cases)("finds %s", (_, facts, expected) => expect(taking(facts)).toEqual(expected));
 
   it("gives more time for more memory, never less than the engines' own", () => {
-    expect(timeoutFor(0)).toBe(120);
-    expect(timeoutFor(100 * 2 ** 30)).toBe(1536);
-    expect(predictFreezeMs(400 * 2 ** 20)).toBe(1200);
+    expect(timeoutFor({ residentBytes: 0 })).toBe(120);
+    expect(timeoutFor({ residentBytes: 100 * 2 ** 30 })).toBe(1536);
+    expect(timeoutFor({ ...gpu({ deviceBytes: 100 * 2 ** 30 }), residentBytes: 0 })).toBe(1536);
+    expect(predictFreezeMs({ residentBytes: 400 * 2 ** 20 })).toBe(1200);
+    expect(predictFreezeMs({ ...gpu({ deviceBytes: 400 * 2 ** 20 }), residentBytes: 0 })).toBe(1591);
   });
 });
 
@@ -192,6 +244,27 @@ describe("before a restore", () => {
     ],
     ["an image that is gone", { baseImageProblem: "404" }, ["warning BaseImageUnreachable"]],
     ["a plugin", { source: { ...source, plugins: ["cuda_plugin"] } }, ["warning PluginMissing"]],
+    [
+      "the same GPUs, with all that CRIU needs",
+      {
+        host: { ...host, gpuModels: ["NVIDIA A30", "NVIDIA H200"], missingCudaTools: [] },
+        source: { ...source, plugins: ["cuda_plugin"], host: { ...host, gpuModels: ["NVIDIA H200"] } },
+      },
+      [],
+    ],
+    [
+      "other GPUs",
+      {
+        host: { ...host, gpuModels: ["NVIDIA A30"], missingCudaTools: [] },
+        source: { ...source, plugins: ["cuda_plugin"], host: { ...host, gpuModels: ["NVIDIA H200"] } },
+      },
+      ["error GpuModelDiffers"],
+    ],
+    [
+      "no GPUs",
+      { source: { ...source, plugins: ["cuda_plugin"], host: { ...host, gpuModels: ["NVIDIA H200"] } } },
+      ["warning PluginMissing", "error GpuModelDiffers"],
+    ],
     [
       "a mount that is missing",
       { source: { ...source, metadata: { ...source.metadata, mounts: [mount] } } },
