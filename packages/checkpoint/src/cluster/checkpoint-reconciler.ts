@@ -27,9 +27,9 @@ import {
 import { savedTemplate } from "../core/restore/pod-template.ts";
 import { verdictOf } from "../core/verdict/verdict-codes.ts";
 import type { AgentCheckpoint } from "../node/agent-service.ts";
-import type { AgentClient } from "./agent-client.ts";
 import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";
+import { attemptEnds, deleteArchives, findArchive, isUnderWay } from "./checkpoint-archives.ts";
 import { KubeletRefusal } from "./kubelet.ts";
 import type { Taker } from "./kubelet.ts";
 import type { NodeSlots } from "./node-slots.ts";
@@ -64,10 +64,6 @@ export interface CheckpointMetrics {
   pushed(result: "completed" | "failed", bytes: number): void;
 }
 
-/** A node's clock may be behind the API server's by this much. */
-const clockSkewMs = 30_000;
-/** After the deadline that the kubelet was given, it has this long to leave the archive. */
-const graceMs = 5_000;
 const pollMs = 1_000;
 const maxAttempts = 3;
 /** From the question until the engine shows that it works on it. */
@@ -281,7 +277,7 @@ export class CheckpointReconciler implements Reconciler {
     const agent = agents.of(nodeName);
     if (agent === undefined) throw new Refused(checkpointReasons.failed, `node "${nodeName}" is gone`);
     if (!this.#hasTurn(checkpoint, container)) return { requeueAfterMs: pollMs };
-    const found = await this.#find(checkpoint, container, agent, signal);
+    const found = await findArchive(this.#options.client, checkpoint, container, agent, signal);
     if (found) return this.#record(checkpoint, container, found, signal);
     const call = `${uid}/${name}`;
     if (attemptTime !== undefined) {
@@ -289,7 +285,7 @@ export class CheckpointReconciler implements Reconciler {
       const age = clock.now() - Date.parse(attemptTime);
       if (this.#calls.has(call)) return { requeueAfterMs: pollMs };
       if (
-        age < timeoutSeconds * 1000 + graceMs &&
+        clock.now() < attemptEnds(container) &&
         (age < settleMs || (await isUnderWay(agent, engineId(container.containerID), signal)))
       )
         return { requeueAfterMs: pollMs };
@@ -314,7 +310,7 @@ export class CheckpointReconciler implements Reconciler {
       );
       const pod = checkpoint.spec.podName;
       const path = await taker.take({ nodeName, namespace, pod, container: name, timeoutSeconds }, signal);
-      const taken = await this.#find(asked, attempt, agent, signal, basename(path));
+      const taken = await findArchive(this.#options.client, asked, attempt, agent, signal, basename(path));
       return taken ? await this.#record(asked, container, taken, signal) : { requeueAfterMs: pollMs };
     } catch (error) {
       if (signal.aborted || !(error instanceof KubeletRefusal)) throw error;
@@ -325,33 +321,6 @@ export class CheckpointReconciler implements Reconciler {
       this.#calls.delete(call);
       release();
     }
-  }
-
-  /** The archive of this attempt: this very container's, of after it was begun, and nobody else's. */
-  async #find(
-    checkpoint: CheckpointObject,
-    container: ContainerCheckpoint,
-    agent: AgentClient,
-    signal: AbortSignal,
-    file?: string,
-  ): Promise<AgentCheckpoint | undefined> {
-    if (container.attemptTime === undefined) return undefined;
-    const since = Date.parse(checkpoint.status?.startTime ?? "") - clockSkewMs;
-    const id = engineId(container.containerID);
-    const { checkpoints: stored } = await agent.list(signal);
-    const own = stored
-      .filter(({ metadata, modifiedMs }) => metadata.id === id && modifiedMs >= since)
-      .toSorted((a, b) => a.modifiedMs - b.modifiedMs);
-    const told = own.find((each) => each.file === file);
-    if (told || own.length === 0) return told;
-    // The kubelet's answer was lost: what nobody else has recorded is ours, and that must be known for certain.
-    const { namespace = "" } = checkpoint.metadata;
-    const { items } = await this.#options.client.list(checkpoints, { namespace, signal });
-    const others = items.filter(({ metadata }) => metadata.uid !== checkpoint.metadata.uid);
-    const claimed = new Set(
-      others.flatMap(({ status }) => (status?.containers ?? []).flatMap(({ digest }) => digest ?? [])),
-    );
-    return own.find(({ layer }) => !claimed.has(layer.digest));
   }
 
   async #record(
@@ -434,7 +403,7 @@ export class CheckpointReconciler implements Reconciler {
   }
 
   async #delete(checkpoint: CheckpointObject, signal: AbortSignal): Promise<ReconcileResult | undefined> {
-    const { client, agents, artifacts, clock, nodes } = this.#options;
+    const { client, clock } = this.#options;
     if (!hasFinalizer(checkpoint, checkpointFinalizer)) return undefined;
     const { spec, status } = checkpoint;
     const { namespace, name } = checkpoint.metadata;
@@ -448,33 +417,11 @@ export class CheckpointReconciler implements Reconciler {
         );
         return { requeueAfterMs: Math.min(300_000, Math.max(1_000, ...ends.filter(Number.isFinite))) };
       }
-      const containers = status?.containers ?? [];
-      const lost = containers.filter(({ digest, attemptTime }) => digest === undefined && attemptTime !== undefined);
-      if (!lost.every((container) => this.#hasTurn(checkpoint, container))) return { requeueAfterMs: pollMs };
-      const waiting = lost.some(
-        ({ attemptTime, timeoutSeconds = 120 }) =>
-          clock.now() < Date.parse(attemptTime ?? "") + timeoutSeconds * 1000 + graceMs,
+      const lost = (status?.containers ?? []).filter(
+        ({ digest, attemptTime }) => digest === undefined && attemptTime !== undefined,
       );
-      for (const nodeName of new Set([status?.nodeName ?? "", ...(status?.copies ?? [])])) {
-        // A node that is gone took its archives with it.
-        if (nodeName === "" || nodes.get({ name: nodeName }) === undefined) continue;
-        const agent = agents.of(nodeName);
-        if (agent === undefined) throw new Error(`node "${nodeName}" has no address yet`);
-        for (const container of containers) {
-          const isLost = container.digest === undefined && nodeName === status?.nodeName;
-          const found = isLost ? await this.#find(checkpoint, container, agent, signal) : undefined;
-          const digest = container.digest ?? found?.layer.digest;
-          if (digest !== undefined) await agent.remove(digest, `Checkpoint ${namespace}/${name} was deleted`, signal);
-        }
-      }
-      // What the kubelet still writes would be nobody's.
-      if (waiting) return { requeueAfterMs: pollMs };
-      for (const { name: container, digest, artifact } of containers)
-        if (
-          artifact !== undefined ||
-          (spec.destination !== undefined && digest !== undefined && status?.phase === "Stored")
-        )
-          await artifacts.remove(checkpoint, container, artifact, signal);
+      if (!lost.every((container) => this.#hasTurn(checkpoint, container))) return { requeueAfterMs: pollMs };
+      if (!(await deleteArchives(checkpoint, this.#options, signal))) return { requeueAfterMs: pollMs };
     }
     await removeFinalizer(client, checkpoints, checkpoint, checkpointFinalizer, { signal });
     this.#endTurns(`${namespace}/${name}`);
@@ -527,10 +474,4 @@ export class CheckpointReconciler implements Reconciler {
 
 function replaced(checkpoint: CheckpointObject, container: ContainerCheckpoint): readonly ContainerCheckpoint[] {
   return (checkpoint.status?.containers ?? []).map((each) => (each.name === container.name ? container : each));
-}
-
-/** Whether an archive of this container may still come: its runtime dumps, or some archive is being written. */
-async function isUnderWay(agent: AgentClient, id: string, signal: AbortSignal): Promise<boolean> {
-  const [{ checkpointing }, { unreadable }] = [await agent.container(id, signal), await agent.list(signal)];
-  return checkpointing || unreadable.length > 0;
 }

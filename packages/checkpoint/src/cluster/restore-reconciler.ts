@@ -7,7 +7,6 @@ import {
   type RestorePhase,
 } from "@fleetwright/api";
 import {
-  isAlreadyExists,
   isBeingDeleted,
   isNotFound,
   Pods,
@@ -22,15 +21,16 @@ import {
   type ReconcileRequest,
   type ReconcileResult,
 } from "@fleetwright/kube";
-import { verdictCodes, verdictOf } from "../core/verdict/verdict-codes.ts";
-import { neededObjects, restoredPod, type SavedTemplate } from "../core/restore/pod-template.ts";
+import { verdictOf } from "../core/verdict/verdict-codes.ts";
 import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";
 import { engineId, Refused } from "./refused.ts";
 import { checkpoints, restores, type CheckpointObject, type RestoreObject } from "./resources.ts";
 import { bringArchives, imagesOn, stillRuns } from "./restore-archives.ts";
 import type { RestoreJudge } from "./restore-judge.ts";
-import { missingObjects, verdictsOn } from "./restore-verdicts.ts";
+import { nodeOfPod, nodesForPod } from "./restore-placement.ts";
+import { createRestored, putImages, templateOf } from "./restore-start.ts";
+import { verdictsOn } from "./restore-verdicts.ts";
 
 export interface RestoreReconcilerOptions {
   readonly client: Client;
@@ -50,12 +50,6 @@ export interface RestoreMetrics {
 
 const pollMs = 500;
 const defaultTimeoutMs = 600_000;
-
-const takesPods = (node: Node | undefined): boolean =>
-  node !== undefined &&
-  node.spec?.unschedulable !== true &&
-  node.metadata.deletionTimestamp === undefined &&
-  node.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
 
 /** The engines' own words on why a container does not come up. */
 const waitingFor = (
@@ -171,88 +165,34 @@ export class RestoreReconciler implements Reconciler {
     }
   }
 
-  /** The node of a new pod: the one that is asked for, that of the archives, or another like it. */
-  #candidates(restore: RestoreObject, checkpoint: CheckpointObject): readonly string[] {
-    const { nodes } = this.#options;
-    const { nodeName: asked } = restore.spec;
-    if (asked !== undefined) return [asked];
-    const home = checkpoint.status?.nodeName ?? "";
-    const architecture = nodes.get({ name: home })?.metadata.labels?.["kubernetes.io/arch"];
-    const others = nodes
-      .list()
-      .filter((node) => takesPods(node) && node.metadata.name !== home)
-      .filter(({ metadata }) => architecture === undefined || metadata.labels?.["kubernetes.io/arch"] === architecture)
-      .map(({ metadata }) => metadata.name ?? "");
-    const near = (name: string): number => (checkpoint.status?.copies?.includes(name) ? 0 : 1);
-    const ordered = others.toSorted((a, b) => near(a) - near(b) || (a < b ? -1 : 1)).slice(0, 5);
-    return takesPods(nodes.get({ name: home })) ? [home, ...ordered] : ordered;
-  }
-
   async #begin(
     restore: RestoreObject,
     checkpoint: CheckpointObject,
     signal: AbortSignal,
   ): Promise<ReconcileResult | undefined> {
-    const { clock } = this.#options;
+    const { clock, nodes } = this.#options;
     const { spec } = restore;
-    const template = checkpoint.status?.template as
-      | { metadata: Omit<SavedTemplate, "spec">; spec: SavedTemplate["spec"] }
-      | undefined;
+    const template = templateOf(checkpoint);
     if (template === undefined)
       throw new Refused(
         restoreReasons.checkpointNotReady,
         `Checkpoint "${spec.checkpointName}" keeps no template of its pod`,
       );
-    let candidates = this.#candidates(restore, checkpoint);
-    if (spec.mode === "InPlace") {
-      const pod = await this.#target(restore, signal);
-      if (pod?.spec?.nodeName === undefined) {
-        await this.#write(
-          restore,
-          { phase: "Pending" },
-          restoreReasons.inProgress,
-          `waiting for pod "${spec.podName}" to be on a node`,
-          signal,
-        );
-        return { requeueAfterMs: 1_000 };
-      }
-      if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed")
-        throw new Refused(
-          restoreReasons.specMismatch,
-          `pod "${spec.podName}" has ended (${pod.status.phase}): its containers don't start again; restore with mode Create`,
-        );
-      const names = pod.spec.containers.map(({ name }) => name);
-      const missing = (checkpoint.status?.containers ?? []).filter(({ name }) => !names.includes(name));
-      if (missing.length > 0)
-        throw new Refused(
-          restoreReasons.specMismatch,
-          `pod "${spec.podName}" has no container "${missing[0]?.name}", which the checkpoint is of`,
-        );
-      const never = pod.spec.containers.find(
-        ({ name, imagePullPolicy }) =>
-          imagePullPolicy === "Never" && checkpoint.status?.containers?.some((container) => container.name === name),
+    const pod = await this.#target(restore, signal);
+    if (spec.mode === "InPlace" && pod?.spec?.nodeName === undefined) {
+      await this.#write(
+        restore,
+        { phase: "Pending" },
+        restoreReasons.inProgress,
+        `waiting for pod "${spec.podName}" to be on a node`,
+        signal,
       );
-      if (never) {
-        const verdict = verdictOf("PullPolicyNever", `container "${never.name}" of pod "${spec.podName}"`, never.name);
-        throw new Refused(restoreReasons.specMismatch, `${verdict.message}: ${verdictCodes.PullPolicyNever.cause}`, [
-          verdict,
-        ]);
-      }
-      candidates = [pod.spec.nodeName];
-    } else {
-      const there = await this.#target(restore, signal);
-      const { podName, podUID } = { podName: checkpoint.spec.podName, podUID: checkpoint.status?.podUID };
-      const isSource = there !== undefined && there.metadata.name === podName && there.metadata.uid === podUID;
-      if (
-        there !== undefined &&
-        there.metadata.annotations?.[restoredByAnnotation] !== restore.metadata.uid &&
-        !(isSource && spec.stopSource)
-      )
-        throw new Refused(
-          restoreReasons.failed,
-          `there is a pod "${spec.podName}" already${isSource ? ": set spec.stopSource to replace it" : "; choose another spec.podName"}`,
-        );
+      return { requeueAfterMs: 1_000 };
     }
+    const candidates =
+      spec.mode === "InPlace" && pod !== undefined
+        ? nodeOfPod(pod, checkpoint)
+        : nodesForPod(pod, restore, checkpoint, nodes);
     if (candidates.length === 0)
       throw new Refused(
         restoreReasons.wrongNode,
@@ -364,7 +304,7 @@ export class RestoreReconciler implements Reconciler {
   ): Promise<ReconcileResult | undefined> {
     const { client } = this.#options;
     const { spec, metadata, status } = restore;
-    const { namespace = "", uid = "" } = metadata;
+    const { uid = "" } = metadata;
     const images = await imagesOn(restore.status?.nodeName ?? "", checkpoint, this.#options.agents, signal);
     let pod = await this.#target(restore, signal);
     if (spec.mode === "InPlace") {
@@ -386,56 +326,9 @@ export class RestoreReconciler implements Reconciler {
           signal,
         );
       }
-      const differs = pod.spec?.containers.some(({ name, image }) => images.has(name) && images.get(name) !== image);
-      if (differs)
-        pod = await client.patch(
-          Pods,
-          { namespace, name: spec.podName },
-          {
-            type: "strategic",
-            patch: {
-              metadata: {
-                ...(pod.metadata.uid && { uid: pod.metadata.uid }),
-                annotations: { [restoredByAnnotation]: uid },
-              },
-              spec: { containers: [...images].map(([name, image]) => ({ name, image })) },
-            },
-          },
-          { signal },
-        );
-    } else if (pod === undefined || pod.metadata.annotations?.[restoredByAnnotation] !== uid) {
-      const saved = checkpoint.status?.template as {
-        metadata: Omit<SavedTemplate, "spec">;
-        spec: SavedTemplate["spec"];
-      };
-      const template: SavedTemplate = { ...saved.metadata, spec: saved.spec };
-      const empty =
-        spec.volumes === "Scratch"
-          ? neededObjects(template.spec).filter(({ kind }) => kind === "PersistentVolumeClaim")
-          : spec.volumes === "Empty"
-            ? await missingObjects(client, namespace, template.spec, signal)
-            : [];
-      const wanted = restoredPod(template, {
-        name: spec.podName,
-        namespace,
-        nodeName: status?.nodeName ?? "",
-        images,
-        annotations: { [restoredByAnnotation]: uid },
-        emptyVolumes: new Set(empty.map(({ volume }) => volume)),
-        ...(spec.labels && { labels: spec.labels }),
-        ...(spec.isolated && { isolated: true }),
-        ...(spec.serviceAccountName && { serviceAccountName: spec.serviceAccountName }),
-      });
-      try {
-        pod = await client.create(Pods, wanted, { signal });
-      } catch (error) {
-        if (!isAlreadyExists(error)) throw error;
-        throw new Refused(
-          restoreReasons.failed,
-          `there is a pod "${spec.podName}" already; choose another spec.podName`,
-        );
-      }
-    }
+      pod = await putImages(client, pod, restore, images, signal);
+    } else if (pod === undefined || pod.metadata.annotations?.[restoredByAnnotation] !== uid)
+      pod = await createRestored(client, restore, checkpoint, images, signal);
     const next = await this.#write(
       restore,
       { phase: "Verifying", podUID: pod.metadata.uid ?? "" },
