@@ -89,6 +89,9 @@ class CheckpointStorm {
   /** The newest state of each Checkpoint, those that are gone too: by UID. */
   readonly #seen = new Map<string, CheckpointObject>();
   readonly #gone = new Set<string>();
+  /** UIDs of what was seen, by name of the pod and by digest of an archive. */
+  readonly #byPod = new Map<string, Set<string>>();
+  readonly #byDigest = new Map<string, Set<string>>();
   readonly #pods = new Map<string, Pod>();
   #managers: Manager[] = [];
   #kills = 0;
@@ -324,7 +327,7 @@ class CheckpointStorm {
           )
             this.#judgeDeletion(before);
           if (object.status?.phase === "Completed" && before?.status?.phase !== "Completed") this.#taken++;
-          this.#seen.set(uid, object);
+          this.#see(uid, object);
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -332,6 +335,19 @@ class CheckpointStorm {
       }
       await sleep(clock, 100, signal).catch(() => undefined);
     }
+  }
+
+  #see(uid: string, checkpoint: CheckpointObject): void {
+    this.#seen.set(uid, checkpoint);
+    const add = (index: Map<string, Set<string>>, key: string): void =>
+      void index.set(key, (index.get(key) ?? new Set()).add(uid));
+    add(this.#byPod, checkpoint.spec.podName);
+    for (const { digest } of checkpoint.status?.containers ?? []) if (digest) add(this.#byDigest, digest);
+  }
+
+  /** In their newest state. */
+  #indexed(index: ReadonlyMap<string, ReadonlySet<string>>, key: string): readonly CheckpointObject[] {
+    return [...(index.get(key) ?? [])].flatMap((uid) => this.#seen.get(uid) ?? []);
   }
 
   /** Our own reading of `keepLast`: whoever goes must be neither pinned nor among the newest that can be restored. */
@@ -343,9 +359,8 @@ class CheckpointStorm {
       status?.phase === "Completed" || status?.phase === "Stored";
     if (!isWhole(checkpoint)) return;
     const time = ({ status }: CheckpointObject): number => Date.parse(status?.completionTime ?? "");
-    const newer = [...this.#seen.values()].filter(
+    const newer = this.#indexed(this.#byPod, checkpoint.spec.podName).filter(
       (other) =>
-        other.spec.podName === checkpoint.spec.podName &&
         other.metadata.uid !== checkpoint.metadata.uid &&
         other.metadata.deletionTimestamp === undefined &&
         !this.#gone.has(other.metadata.uid ?? "") &&
@@ -358,10 +373,8 @@ class CheckpointStorm {
 
   /** Half a second later our own watch has told what was so at that moment. */
   #judgeRemoval({ clock }: Simulation, node: string, digest: string): void {
-    const holders = [...this.#seen.values()].filter(({ status }) =>
-      status?.containers?.some((each) => each.digest === digest),
-    );
-    for (const { metadata, spec } of holders) {
+    for (const { metadata, spec, status } of this.#indexed(this.#byDigest, digest)) {
+      if (!status?.containers?.some((each) => each.digest === digest)) continue;
       const wasPinned = (spec.pins ?? []).length > 0;
       clock.setTimer(500, () => {
         const now = this.#seen.get(metadata.uid ?? "");

@@ -133,11 +133,16 @@ export function createSimulatedFleet(
         return `/var/lib/kubelet/checkpoints/${file}`;
       });
       done.catch(() => undefined);
-      const aborted = new Promise<never>((_, reject) =>
-        signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }),
-      );
-      aborted.catch(() => undefined);
-      return Promise.race([done, aborted]);
+      let onAbort = (): void => undefined;
+      const aborted = new Promise<never>((_, reject) => {
+        onAbort = () => reject(signal.reason as Error);
+        signal.addEventListener("abort", onAbort, { once: true });
+      });
+      try {
+        return await Promise.race([done, aborted]);
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+      }
     },
   };
   return {

@@ -35,10 +35,11 @@ export async function restoreFailures(
     });
     const end = failed?.state?.terminated ?? failed?.lastState?.terminated;
     if (failed === undefined || end === undefined) continue;
-    const newest = known
-      .list(namespace)
-      .filter((checkpoint) => isDone(checkpoint) && !isBeingDeleted(checkpoint) && checkpoint.status?.podUID === uid)
-      .toSorted(newestFirst)[0];
+    const [newest] = newestFirst(
+      known
+        .list(namespace)
+        .filter((checkpoint) => isDone(checkpoint) && !isBeingDeleted(checkpoint) && checkpoint.status?.podUID === uid),
+    );
     if (newest === undefined || takenAt(newest) < time(pod.status?.startTime ?? undefined)) continue;
     const from = newest.metadata.name ?? "";
     if (ofPod.filter(({ spec }) => spec.checkpointName === from).length >= maxFailureRestores) continue;

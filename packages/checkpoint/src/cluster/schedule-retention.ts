@@ -16,10 +16,11 @@ export function ownCheckpoints(
   known: Informer<CheckpointObject>,
 ): readonly CheckpointObject[] {
   const label = labelOf(schedule);
-  return known
-    .list(schedule.metadata.namespace)
-    .filter(({ metadata }) => metadata.labels?.[checkpointScheduleLabel] === label)
-    .toSorted(newestFirst);
+  return newestFirst(
+    known
+      .list(schedule.metadata.namespace)
+      .filter(({ metadata }) => metadata.labels?.[checkpointScheduleLabel] === label),
+  );
 }
 
 /** Deletes what retention lets go, and old finished restores. Says how many Checkpoints went. */

@@ -91,6 +91,7 @@ function bucketOf(period: (typeof periods)[number], parts: ReturnType<ReturnType
 function counted(
   newestFirst: readonly KeptCheckpoint[],
   policy: RetentionPolicy,
+  parts: ReturnType<typeof localParts>,
 ): ReadonlyMap<string, readonly string[]> {
   const reasons = new Map<string, string[]>(newestFirst.map(({ id }) => [id, []]));
   const rules = [policy.keepLast, ...periods.map((period) => policy[period])];
@@ -99,7 +100,6 @@ function counted(
   for (const [index, { id }] of newestFirst.entries())
     if (policy.keepLast !== undefined && index < policy.keepLast)
       reasons.get(id)?.push(`among the ${policy.keepLast} newest`);
-  const parts = localParts(policy.timeZone ?? "UTC");
   for (const period of periods) {
     const wanted = policy[period] ?? 0;
     const seen = new Set<string>();
@@ -125,12 +125,14 @@ export function decideRetention(
   policy: RetentionPolicy,
   now: number,
 ): readonly RetentionDecision[] {
+  // Making one takes longer than all that it is asked for.
+  const parts = localParts(policy.timeZone ?? "UTC");
   const decisions = new Map<string, { keep: boolean; reasons: readonly string[]; fixed: boolean }>();
   for (const [subject, all] of Map.groupBy(checkpoints, (checkpoint) => checkpoint.subject)) {
     const newestFirst = all.toSorted((a, b) => b.time - a.time || (a.id < b.id ? -1 : 1));
     const restorable = newestFirst.filter(({ state }) => state === "restorable");
     const failed = newestFirst.filter(({ state }) => state === "failed");
-    const keeps = counted(restorable, policy);
+    const keeps = counted(restorable, policy, parts);
     for (const checkpoint of newestFirst) {
       const { id, state, time, pins, usedBy } = checkpoint;
       const fixed = [
