@@ -29,7 +29,7 @@ describe("checkpoint schedules in a storm", () => {
     },
   );
 
-  /** `make simulate-checkpoint NODES=7500 SEEDS=1`: a quarter of an hour. */
+  /** `make simulate-checkpoint NODES=7500 SEEDS=1`: ten minutes. */
   const nodes = Number(process.env["NODES"] ?? 100);
   it(`hold for ${nodes} nodes`, { timeout: 3_600_000 }, async () => {
     const intervalSeconds = Math.max(60, nodes / 20);
