@@ -149,6 +149,36 @@ it("asks through the API server where it has no certificate for kubelets; who la
   expect(codesOf(allowed)).not.toContain("ForbiddenToApiServer");
 });
 
+it("says before it takes one what processes hold that cannot be saved, though the pod does not tell", async () => {
+  const script = "exec 3>/dev/nvidia0; export CUDA_MPS_PIPE_DIRECTORY=/mps; >/ready; exec /bin/busybox sleep 1000";
+  await lab.apply(
+    pod(
+      "gpu",
+      { terminationGracePeriodSeconds: 1 },
+      {
+        image: "localhost/busybox:1",
+        command: ["/bin/sh", "-c", script],
+        readinessProbe: { exec: { command: ["/bin/busybox", "cat", "/ready"] }, periodSeconds: 1 },
+      },
+    ),
+  );
+  await lab.kubectl("wait", "--for=condition=Ready", "pod/gpu", "--timeout=60s");
+  await lab.apply({
+    apiVersion: "fleetwright.dev/v1alpha1",
+    kind: "Checkpoint",
+    metadata: { name: "gpu" },
+    spec: { podName: "gpu", acceptRisks: true },
+  });
+  const checkpoint = await ended("it is refused", ({ metadata }) => metadata.name === "gpu");
+  expect(checkpoint?.status).toMatchObject({
+    phase: "Failed",
+    verdicts: [
+      { code: "GpuMps", severity: "error", container: "main" },
+      { code: "GpuNeedsPlugin", severity: "warning", container: "main" },
+    ],
+  });
+});
+
 it("says before a restore that the image below the checkpoint is neither on the node nor at its registry", async () => {
   const [node] = lab.cluster.nodes;
   const image = "localhost/busybox:1";
