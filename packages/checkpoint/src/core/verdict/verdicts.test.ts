@@ -123,10 +123,10 @@ describe("before a checkpoint is taken", () => {
 
   it("gives more time for more memory, never less than the engines' own", () => {
     expect(timeoutFor({ residentBytes: 0 })).toBe(120);
-    expect(timeoutFor({ residentBytes: 100 * 2 ** 30 })).toBe(1536);
-    expect(timeoutFor({ ...gpu({ deviceBytes: 100 * 2 ** 30 }), residentBytes: 0 })).toBe(1536);
-    expect(predictFreezeMs({ residentBytes: 400 * 2 ** 20 })).toBe(1200);
-    expect(predictFreezeMs({ ...gpu({ deviceBytes: 400 * 2 ** 20 }), residentBytes: 0 })).toBe(1591);
+    expect(timeoutFor({ residentBytes: 100 * 2 ** 30 })).toBe(2048);
+    expect(timeoutFor({ ...gpu({ deviceBytes: 100 * 2 ** 30 }), residentBytes: 0 })).toBe(2048);
+    expect(predictFreezeMs({ residentBytes: 400 * 2 ** 20 })).toBe(1533);
+    expect(predictFreezeMs({ ...gpu({ deviceBytes: 400 * 2 ** 20 }), residentBytes: 0 })).toBe(1924);
   });
 });
 
