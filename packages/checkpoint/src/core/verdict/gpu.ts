@@ -35,7 +35,8 @@ export function gpuUseOf(processes: readonly { readonly gpu?: GpuUse }[]): GpuUs
   };
 }
 
-const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+/** For messages. */
+export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 /** What speaks against a checkpoint of a container because of its GPUs (CRIU 4.2, plugins/cuda/README.md). */
 export function gpuVerdicts(
@@ -69,12 +70,14 @@ export function gpuVerdicts(
     verdicts.push(
       verdictOf("GpuManagedMemory", `container "${name}" has ${mebibytes(gpu.managedBytes)} of managed memory`, name),
     );
-  const lacks = missing?.length === 0 ? "" : `, and the node lacks ${missing?.join(" and ") ?? "what is not known"}`;
+  const hasTools = missing?.length === 0;
+  const lacks =
+    missing === undefined ? "; what the node has for it is not known" : `; the node lacks ${missing.join(" and ")}`;
   const memory = gpu?.deviceBytes === undefined ? "an unknown amount" : mebibytes(gpu.deviceBytes);
   verdicts.push(
     verdictOf(
-      missing?.length === 0 ? "GpuMemoryCopied" : "GpuNeedsPlugin",
-      `container "${name}" holds ${devices.join(", ")} with ${memory} of GPU memory${lacks}`,
+      hasTools ? "GpuMemoryCopied" : "GpuNeedsPlugin",
+      `container "${name}" holds ${devices.join(", ")} with ${memory} of GPU memory${hasTools ? "" : lacks}`,
       name,
     ),
   );

@@ -1,5 +1,5 @@
 import type { Container, Pod } from "@fleetwright/kube";
-import { gpuVerdicts } from "./gpu.ts";
+import { gpuVerdicts, mebibytes } from "./gpu.ts";
 import type { GpuUse, NvidiaFacts } from "./gpu.ts";
 import { isAtLeast } from "./version.ts";
 import { verdictOf } from "./verdict-codes.ts";
@@ -66,8 +66,6 @@ function probePatienceMs(container: Container): number | undefined {
   const { periodSeconds = 10, timeoutSeconds = 1, failureThreshold = 3 } = probe;
   return ((failureThreshold - 1) * periodSeconds + timeoutSeconds) * 1000;
 }
-
-const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 /** What speaks against taking a checkpoint, and what it will cost. */
 export function judgeTaking(facts: TakingFacts): readonly Verdict[] {
