@@ -16,13 +16,18 @@ export const waitOptions = {
 };
 
 const pollMs = 250;
+/** A manager that looks after checkpoints writes a status at once. */
+const unseenMs = 10_000;
 
 /** `server-x7k2q`: where the user gave no name. */
 export const freshName = (context: CommandContext, base: string): string =>
   `${base.slice(0, 240)}-${Array.from({ length: 5 }, () => "bcdfghjklmnpqrstvwxz2456789"[Math.floor(context.random.next() * 27)] ?? "x").join("")}`;
 
 interface Ends {
-  readonly status?: { readonly phase?: string };
+  readonly status?: {
+    readonly phase?: string;
+    readonly conditions?: readonly { readonly type: string; readonly message: string }[];
+  };
 }
 
 async function untilEnd<T extends Ends>(
@@ -32,15 +37,23 @@ async function untilEnd<T extends Ends>(
   waitMs: number,
   what: string,
 ): Promise<T> {
-  const deadline = context.clock.now() + waitMs;
+  const began = context.clock.now();
   let said: string | undefined;
+  let isUnseen = false;
   for (;;) {
     const object = await read();
     const phase = object.status?.phase ?? "Pending";
     if (ended.includes(phase) || waitMs === 0) return object;
-    if (phase !== said) context.stderr(`${what}: ${phase} …\n`);
-    said = phase;
-    if (context.clock.now() > deadline)
+    const why = object.status?.conditions?.find(({ type }) => type === "Ready")?.message;
+    const state = why === undefined ? phase : `${phase}: ${why}`;
+    if (state !== said) context.stderr(`${what}: ${state} …\n`);
+    said = state;
+    const waited = context.clock.now() - began;
+    if (object.status === undefined && waited > unseenMs && !isUnseen) {
+      isUnseen = true;
+      context.stderr(`${what}: nobody looks after it: see that a manager runs with --agent-cert-dir\n`);
+    }
+    if (waited > waitMs)
       throw new FleetwrightError(
         "FW_CHECKPOINT_WAIT",
         `${what} is ${phase} after ${waitMs / 1000} s; it goes on: kubectl describe says how far it is`,
