@@ -23,7 +23,7 @@ export { hostFacts } from "./node/host-facts.ts";
 export * from "./node/image-server.ts";
 export * from "./node/store.ts";
 export * from "./node/agent-service.ts";
-export { readNodeFacts, type NodeFacts } from "./node/node-facts.ts";
+export { readHostFacts, readNodeFacts, type NodeFacts } from "./node/node-facts.ts";
 export * from "./node/containers.ts";
 export * from "./core/inspect/verify-restore.ts";
 export * from "./cluster/agent-client.ts";

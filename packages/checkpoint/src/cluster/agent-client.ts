@@ -49,7 +49,11 @@ export interface AgentClient {
   get(digest: string, signal?: AbortSignal): Promise<AgentCheckpoint | undefined>;
   verify(digest: string, signal?: AbortSignal): Promise<void>;
   remove(digest: string, reason: string, signal?: AbortSignal): Promise<boolean>;
-  container(id: string, signal?: AbortSignal): Promise<LiveContainer<LiveProcessSummary>>;
+  container(
+    id: string,
+    signal?: AbortSignal,
+    options?: { readonly gpuMemory?: boolean },
+  ): Promise<LiveContainer<LiveProcessSummary>>;
   verifyContainer(
     id: string,
     digest: string,
@@ -171,7 +175,8 @@ export function createAgentClient(address: AgentAddress, identity: AgentIdentity
       const path = `/v1/checkpoints/${digest}?reason=${encodeURIComponent(reason)}`;
       return (await json<{ deleted: boolean }>("DELETE", path, signal)).deleted;
     },
-    container: (id, signal) => json("GET", `/v1/containers/${id}`, signal),
+    container: (id, signal, { gpuMemory = false } = {}) =>
+      json("GET", `/v1/containers/${id}${gpuMemory ? "?gpuMemory=true" : ""}`, signal),
     verifyContainer: (id, digest, signal) => json("POST", `/v1/containers/${id}/verify`, signal, { digest }),
     push: (digest, target, signal) => json("POST", `/v1/checkpoints/${digest}/push`, signal, target),
     pull: (source, signal) => json("POST", "/v1/pull", signal, source),

@@ -38,7 +38,7 @@ export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
         const live = [];
         for (const name of containers) {
           const id = engineId(containerIds.get(name));
-          const { residentBytes, processes, tcp } = await agent.container(id, signal);
+          const { residentBytes, processes, tcp } = await agent.container(id, signal, { gpuMemory: true });
           live.push({
             name,
             residentBytes,

@@ -76,6 +76,10 @@ async function bring(
   );
 }
 
+/** Names of the containers whose archives a Checkpoint has. */
+export const savedContainers = ({ status }: CheckpointObject): ReadonlySet<string> =>
+  new Set((status?.containers ?? []).flatMap(({ name, digest }) => (digest === undefined ? [] : [name])));
+
 /** The images by which the node's engine restores, by container. */
 export async function imagesOn(
   nodeName: string,

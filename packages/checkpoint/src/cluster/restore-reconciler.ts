@@ -26,7 +26,7 @@ import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";
 import { engineId, Refused } from "./refused.ts";
 import { checkpoints, restores, type CheckpointObject, type RestoreObject } from "./resources.ts";
-import { bringArchives, imagesOn, stillRuns } from "./restore-archives.ts";
+import { bringArchives, imagesOn, savedContainers, stillRuns } from "./restore-archives.ts";
 import type { RestoreJudge } from "./restore-judge.ts";
 import { nodeOfPod, nodesForPod } from "./restore-placement.ts";
 import { createRestored, putImages, templateOf } from "./restore-start.ts";
@@ -60,8 +60,8 @@ const waitingFor = (
   );
 
 /** Whether each of these containers has started once, or cannot by itself. */
-const hasBegun = (pod: Pod, images: ReadonlyMap<string, string>): boolean =>
-  [...images.keys()].every((name) => {
+const hasBegun = (pod: Pod, names: ReadonlySet<string>): boolean =>
+  [...names].every((name) => {
     const { containerID, state } = pod.status?.containerStatuses?.find((container) => container.name === name) ?? {};
     return containerID !== undefined || /BackOff$|^ErrImage/.test(state?.waiting?.reason ?? "");
   });
@@ -302,17 +302,17 @@ export class RestoreReconciler implements Reconciler {
     checkpoint: CheckpointObject,
     signal: AbortSignal,
   ): Promise<ReconcileResult | undefined> {
-    const { client } = this.#options;
+    const { client, agents } = this.#options;
     const { spec, metadata, status } = restore;
     const { uid = "" } = metadata;
-    const images = await imagesOn(restore.status?.nodeName ?? "", checkpoint, this.#options.agents, signal);
+    const images = () => imagesOn(status?.nodeName ?? "", checkpoint, agents, signal);
     let pod = await this.#target(restore, signal);
     if (spec.mode === "InPlace") {
       if (pod === undefined || (status?.podUID !== undefined && pod.metadata.uid !== status.podUID))
         throw new Refused(restoreReasons.specMismatch, `pod "${spec.podName}" is gone`);
       if (status?.replaced === undefined) {
         // A container that is about to start for the first time could be taken for the restored one.
-        if (!hasBegun(pod, images)) return { requeueAfterMs: pollMs };
+        if (!hasBegun(pod, savedContainers(checkpoint))) return { requeueAfterMs: pollMs };
         const replaced = (pod.status?.containerStatuses ?? []).flatMap(({ containerID }) => containerID ?? []);
         return this.#start(
           await this.#write(
@@ -326,9 +326,9 @@ export class RestoreReconciler implements Reconciler {
           signal,
         );
       }
-      pod = await putImages(client, pod, restore, images, signal);
+      pod = await putImages(client, pod, restore, await images(), signal);
     } else if (pod === undefined || pod.metadata.annotations?.[restoredByAnnotation] !== uid)
-      pod = await createRestored(client, restore, checkpoint, images, signal);
+      pod = await createRestored(client, restore, checkpoint, await images(), signal);
     const next = await this.#write(
       restore,
       { phase: "Verifying", podUID: pod.metadata.uid ?? "" },
@@ -350,13 +350,13 @@ export class RestoreReconciler implements Reconciler {
     const pod = await this.#target(restore, signal);
     if (pod === undefined || pod.metadata.uid !== status.podUID)
       throw new Refused(restoreReasons.failed, `pod "${spec.podName}" was deleted`);
-    const images = await imagesOn(restore.status?.nodeName ?? "", checkpoint, this.#options.agents, signal);
-    const containers = (pod.status?.containerStatuses ?? []).filter(({ name }) => images.has(name));
+    const saved = savedContainers(checkpoint);
+    const containers = (pod.status?.containerStatuses ?? []).filter(({ name }) => saved.has(name));
     // An engine calls a restored container by the image of the program, not of the checkpoint.
     const up = containers.filter(
       ({ state, containerID = "" }) => state?.running !== undefined && !status.replaced?.includes(containerID),
     );
-    if (up.length < images.size) {
+    if (up.length < saved.size) {
       const scheduled = pod.status?.conditions?.find(({ type }) => type === "PodScheduled");
       const [waiting] = waitingFor(pod);
       const ended = containers.find(({ state }) => state?.terminated);

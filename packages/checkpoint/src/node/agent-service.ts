@@ -15,6 +15,7 @@ import { verifyRestore } from "../core/inspect/verify-restore.ts";
 import type { HostFacts } from "../core/image/annotations.ts";
 import { openArchiveFile } from "./archive-file.ts";
 import { readLiveContainer, summarizeContainer } from "./containers.ts";
+import { readGpuMemory } from "./nvidia.ts";
 import { imageOf } from "./store.ts";
 import type { CheckpointStore, StoredCheckpoint } from "./store.ts";
 
@@ -214,7 +215,10 @@ function storeRoutes({ store, node }: AgentServiceOptions): readonly AgentRoute[
       method: "GET",
       path: /^\/v1\/containers\/([0-9a-f]{64})$/,
       right: "manage",
-      handle: async ({ parts: [id = ""] }) => summarizeContainer(await readLiveContainer(id)),
+      handle: async ({ parts: [id = ""], query }) =>
+        summarizeContainer(
+          await readLiveContainer(id, { gpuMemory: query.get("gpuMemory") === "true" ? readGpuMemory : undefined }),
+        ),
     },
     {
       method: "POST",

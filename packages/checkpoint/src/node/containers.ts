@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { GpuUse } from "../core/verdict/gpu.ts";
-import { readGpuMemory, readGpuUse } from "./nvidia.ts";
+import { readGpuUse } from "./nvidia.ts";
 import { orGone } from "./proc.ts";
 
 /** A process of a container that runs. */
@@ -104,6 +104,12 @@ async function readTcp(proc: string, hostPid: number): Promise<LiveContainer["tc
   );
 }
 
+interface LiveContainerOptions {
+  readonly proc?: string;
+  /** Tells bytes of GPU memory by PID, where they are wanted: nvidia-smi takes its time. */
+  readonly gpuMemory?: (() => Promise<ReadonlyMap<number, number>>) | undefined;
+}
+
 /**
  * What runs of a container, from `/proc`, by its control group. TCP connections are those of its network namespace: the whole pod's.
  *
@@ -111,7 +117,7 @@ async function readTcp(proc: string, hostPid: number): Promise<LiveContainer["tc
  */
 export async function readLiveContainer(
   id: string,
-  { proc = "/proc", gpuMemory = readGpuMemory } = {},
+  { proc = "/proc", gpuMemory }: LiveContainerOptions = {},
 ): Promise<LiveContainer> {
   const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name)).map(Number);
   const found: LiveProcess[] = [];
@@ -126,7 +132,7 @@ export async function readLiveContainer(
     const process = await readProcess(proc, pid);
     if (process) found.push(process);
   }
-  const memory = found.some(({ gpu }) => gpu) ? await gpuMemory() : undefined;
+  const memory = found.some(({ gpu }) => gpu) ? await gpuMemory?.() : undefined;
   const processes = found
     .map((process) => {
       const deviceBytes = memory?.get(process.hostPid);

@@ -8,7 +8,6 @@ import { orGone, textOf } from "./proc.ts";
 
 /** What decides whether a checkpoint can be taken or restored on a node. */
 export interface NodeFacts extends HostFacts, NvidiaNode {
-  readonly cpuModel?: string;
   /** Security modules that are on: `apparmor`, `selinux`, … */
   readonly securityModules: readonly string[];
   /** Of what CRIU needs for GPUs; absent on nodes without an NVIDIA driver. */
@@ -46,32 +45,41 @@ async function restoreSwitch(): Promise<boolean | undefined> {
 
 const linkOf = async (path: string): Promise<string> => (await orGone(readlink(path))) ?? "";
 
-/** Asks the machine; programs are those of the PATH, as the engine finds them. */
-export async function readNodeFacts(): Promise<NodeFacts> {
-  const [cpu, modules, nvidia, criuVersion, engineVersion, runtimeVersion] = await Promise.all([
+/** What a checkpoint of this machine is recorded with; programs are those of the PATH, as the engine finds them. */
+export async function readHostFacts(): Promise<HostFacts> {
+  const [cpu, { gpuModels }, criuVersion, engineVersion, runtimeVersion] = await Promise.all([
     textOf("/proc/cpuinfo"),
-    textOf("/sys/kernel/security/lsm"),
     readNvidiaNode(),
     versionOf("criu", "--version"),
     versionOf("containerd", "--version"),
     versionOf("runc", "--version"),
   ]);
-  const restores = await restoreSwitch();
-  const field = (name: string): string | undefined => new RegExp(`^${name}\\s*:\\s*(.*)$`, "m").exec(cpu)?.[1];
-  const cpuModel = field("model name");
+  const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpu)?.[1] ?? "";
   return {
     ...hostFacts(),
     ...(criuVersion && { criuVersion }),
     ...(engineVersion && { engineVersion }),
     ...(runtimeVersion && { runtimeVersion }),
-    cpuFeatures: (field("flags") ?? field("Features") ?? "").split(" ").filter((flag) => flag !== ""),
-    ...(cpuModel && { cpuModel }),
+    cpuFeatures: flags.split(" ").filter((flag) => flag !== ""),
+    ...(gpuModels && { gpuModels }),
+  };
+}
+
+/** Asks the machine. */
+export async function readNodeFacts(): Promise<NodeFacts> {
+  const [host, modules, { nvidiaDriver }, restores] = await Promise.all([
+    readHostFacts(),
+    textOf("/sys/kernel/security/lsm"),
+    readNvidiaNode(),
+    restoreSwitch(),
+  ]);
+  return {
+    ...host,
     securityModules: modules
       .trim()
       .split(",")
       .filter((name) => name !== ""),
-    ...nvidia,
-    ...(nvidia.nvidiaDriver && { missingCudaTools: await missingCudaTools() }),
+    ...(nvidiaDriver && { nvidiaDriver, missingCudaTools: await missingCudaTools() }),
     ...(restores !== undefined && { restoreSwitch: restores }),
   };
 }

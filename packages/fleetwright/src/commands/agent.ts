@@ -7,6 +7,7 @@ import {
   openEvidence,
   openStore,
   readPrivateKey,
+  readHostFacts,
   readNodeFacts,
   startAgentService,
   startImageServer,
@@ -53,8 +54,7 @@ export const agentCommand = defineCommand({
   async run(context, options) {
     const logger = context.createLogger(options.logLevel);
     const { clock, signal } = context;
-    const facts = await readNodeFacts();
-    const { securityModules: _, cpuModel: __, nvidiaDriver: ___, missingCudaTools: ____, ...host } = facts;
+    const host = await readHostFacts();
     const evidence =
       options.evidenceKey === ""
         ? undefined

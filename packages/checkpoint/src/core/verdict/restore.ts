@@ -118,7 +118,7 @@ function hostVerdicts({ nodeName, host, source }: RestoreFacts): readonly Verdic
   for (const plugin of source.plugins)
     if (plugin !== cudaPlugin || host.missingCudaTools?.length !== 0)
       verdicts.push(verdictOf("PluginMissing", `CRIU's ${plugin} took part in the checkpoint`));
-  if (source.plugins.includes(cudaPlugin)) verdicts.push(...gpuVerdicts(nodeName, from.gpuModels, host.gpuModels));
+  if (source.plugins.includes(cudaPlugin)) verdicts.push(...gpuModelVerdicts(nodeName, from.gpuModels, host.gpuModels));
   verdicts.push(...securityVerdicts(nodeName, host.securityModules, source.security));
   return verdicts;
 }
@@ -127,7 +127,7 @@ function hostVerdicts({ nodeName, host, source }: RestoreFacts): readonly Verdic
 const cudaPlugin = "cuda_plugin";
 
 /** Which of its node's GPUs a container had is not in a checkpoint: any of their models will do. */
-function gpuVerdicts(
+function gpuModelVerdicts(
   nodeName: string,
   from: readonly string[] | undefined,
   have: readonly string[] = [],
