@@ -3,7 +3,13 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { agentGroups, createAgentClient, type AgentClient } from "@fleetwright/checkpoint";
+import {
+  agentGroups,
+  createAgentClient,
+  type AgentClient,
+  type CheckpointObject,
+  type RestoreObject,
+} from "@fleetwright/checkpoint";
 import { createClient, formatKubeconfig, Pods, type Client, type KeyPair } from "@fleetwright/kube";
 import { startNodeCluster, startRegistry, type NodeCluster, type RealNode, type RealRegistry } from "@fleetwright/lab";
 import { eventually } from "../e2e/eventually.ts";
@@ -35,6 +41,18 @@ export interface CheckpointCluster {
 /** Of an age key that opens nothing but what these tests encrypt. */
 export const testRecipient = "age1j2eze7zk7cvn2kpw954zm0kwakw05ldk7k3ae2d8hqkgs3cnsv5qyjj4dt";
 const testIdentity = "AGE-SECRET-KEY-1TFRE7TRP5VLZUVZ8J7Y9530565UDDX6TLSP8TGZMFDXCHWLS5FKQ0L6ZD8";
+
+/**
+ * A Checkpoint or a restore that ended well.
+ *
+ * @throws Error with the reasons and verdicts of one that failed
+ */
+export function succeeded<Ended extends CheckpointObject | RestoreObject>(object: Ended | undefined): Ended {
+  const { metadata, status } = object ?? {};
+  if (object !== undefined && (status?.phase === "Completed" || status?.phase === "Succeeded")) return object;
+  const said = (status?.conditions ?? []).map(({ reason, message }) => `${reason}: ${message}`);
+  throw new Error(`${metadata?.name}: ${status?.phase}: ${[...said, JSON.stringify(status?.verdicts)].join("; ")}`);
+}
 
 async function writePair(folder: string, { certificate, key }: KeyPair, authority: string): Promise<void> {
   await mkdir(folder, { recursive: true });

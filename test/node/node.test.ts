@@ -131,7 +131,7 @@ it("goes on from the checkpoint on another node, under another name, from an ima
     () => readFile(agent.logPath, "utf8"),
     (log) => log.includes("ready: 1 checkpoints"),
   );
-  const store = await openStore(node.checkpointDirectory, { host: hostFacts() });
+  const store = await openStore(node.checkpointDirectory, { host: hostFacts });
   const [checkpoint] = (await store.list()).checkpoints;
   if (checkpoint === undefined) throw new Error("no checkpoint in the store");
   const image = `localhost:5780/checkpoint@${imageOf(checkpoint).manifest.digest}`;

@@ -98,7 +98,7 @@ export function createSimulatedFleet(
       verifyContainer: () => call(() => ({ running: true, differences: [] })),
       push: () => Promise.reject(new Error("not simulated")),
       pull: () => Promise.reject(new Error("not simulated")),
-      findImage: () => call(() => ({})),
+      findImage: () => call(() => ({ onNode: true })),
       copyTo: (digest, target) => target.put(digest, 0, node, emptyMessage),
       put: (digest, _size, from) =>
         call(() => {

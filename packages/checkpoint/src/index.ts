@@ -23,6 +23,7 @@ export { hostFacts } from "./node/host-facts.ts";
 export * from "./node/image-server.ts";
 export * from "./node/store.ts";
 export * from "./node/agent-service.ts";
+export { engineSockets, openEngine } from "./node/engine.ts";
 export { readHostFacts, readNodeFacts, type NodeFacts } from "./node/node-facts.ts";
 export * from "./node/containers.ts";
 export * from "./core/inspect/verify-restore.ts";

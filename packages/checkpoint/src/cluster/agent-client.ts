@@ -61,8 +61,15 @@ export interface AgentClient {
   ): Promise<{ readonly running: boolean; readonly differences: readonly RestoreDifference[] }>;
   push(digest: string, target: object, signal?: AbortSignal): Promise<{ readonly reference: string }>;
   pull(source: object, signal?: AbortSignal): Promise<AgentCheckpoint>;
-  /** Whether the node finds an image at its registry, without credentials; `problem`: why not. */
-  findImage(reference: string, signal?: AbortSignal): Promise<{ readonly problem?: string }>;
+  /**
+   * Whether the node's engine has an image (`onNode`; absent when it does not answer), or else finds it at its registry without credentials (`problem`: why not).
+   *
+   * @param names of the same image, first the one that the engine goes by
+   */
+  findImage(
+    names: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<{ readonly onNode?: boolean; readonly problem?: string }>;
   /** Streams an archive from this agent to another one. */
   copyTo(digest: string, target: AgentClient, signal?: AbortSignal): Promise<AgentCheckpoint>;
   /** For {@link copyTo}. */
@@ -180,7 +187,7 @@ export function createAgentClient(address: AgentAddress, identity: AgentIdentity
     verifyContainer: (id, digest, signal) => json("POST", `/v1/containers/${id}/verify`, signal, { digest }),
     push: (digest, target, signal) => json("POST", `/v1/checkpoints/${digest}/push`, signal, target),
     pull: (source, signal) => json("POST", "/v1/pull", signal, source),
-    findImage: (reference, signal) => json("POST", "/v1/images/find", signal, { reference }),
+    findImage: (names, signal) => json("POST", "/v1/images/find", signal, { names }),
     async copyTo(digest, target, signal) {
       const response = await checked(await call("GET", `/v1/checkpoints/${digest}/archive`, { signal }));
       try {

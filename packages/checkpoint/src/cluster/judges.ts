@@ -16,13 +16,13 @@ async function baseImageProblem(
   agent: Pick<AgentClient, "findImage">,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const wanted = [image, imageRef].filter((name) => name !== undefined);
-  const [first] = wanted;
-  if (first === undefined) return undefined;
-  const there = (node.status?.images ?? []).flatMap(({ names }) => names ?? []);
-  if (wanted.some((name) => there.includes(name))) return undefined;
-  const { problem } = await agent.findImage(/@sha256:/.test(imageRef ?? "") ? (imageRef ?? "") : first, signal);
-  return problem;
+  const wanted = [imageRef, image].filter((name) => name !== undefined);
+  if (wanted.length === 0) return undefined;
+  const { onNode, problem } = await agent.findImage(wanted, signal);
+  if (onNode !== undefined) return problem;
+  // The kubelet tells of 50 images at most, and of changes after half a minute.
+  const told = new Set((node.status?.images ?? []).flatMap(({ names }) => names ?? []));
+  return wanted.some((name) => told.has(name)) ? undefined : problem;
 }
 
 /** Judges by what nodes' status and agents say. */

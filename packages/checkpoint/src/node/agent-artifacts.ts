@@ -7,6 +7,7 @@ import type { ImageReference } from "../registry/reference.ts";
 import { readPrivateKey } from "../registry/signing-key.ts";
 import { AgentRefusal } from "./agent-service.ts";
 import type { AgentRoute } from "./agent-service.ts";
+import type { Engine } from "./engine.ts";
 import { imageOf } from "./store.ts";
 import { pushCheckpoint, remoteArchive } from "./registry-transfer.ts";
 import type { CheckpointStore } from "./store.ts";
@@ -34,6 +35,7 @@ export interface AgentArtifactsOptions {
   readonly registryAuthority?: string;
   /** age identities (`AGE-SECRET-KEY-1…`) that encrypted artifacts are opened with; read anew for each. */
   readonly identities?: () => Promise<readonly string[]>;
+  readonly engine: Pick<Engine, "hasImage">;
 }
 
 /** A registry that does not answer in this time is not reached. */
@@ -92,7 +94,13 @@ export function artifactRoutes(options: AgentArtifactsOptions): readonly AgentRo
       path: /^\/v1\/images\/find$/,
       right: "manage",
       async handle({ json, signal }) {
-        const { reference } = accessOf(await json());
+        const { names } = await json();
+        const [first, ...others] = Array.isArray(names) ? names.filter((each) => typeof each === "string") : [];
+        if (first === undefined) throw new AgentRefusal(400, "BadRequest", "the body names no image");
+        const onNode = await options.engine.hasImage(first, signal);
+        if (onNode) return { onNode };
+        // One that was never pulled has its bare digest for a name.
+        const reference = [first, ...others].find((name) => !/^sha256:/.test(name)) ?? first;
         try {
           // Engines have another name for Docker Hub than its registry has.
           const wanted = parseReference(reference.replace(/^docker\.io\//, "registry-1.docker.io/"));
@@ -100,13 +108,13 @@ export function artifactRoutes(options: AgentArtifactsOptions): readonly AgentRo
           try {
             const limit = AbortSignal.any([signal, AbortSignal.timeout(findMs)]);
             await client.getManifest(wanted.repository, wanted.digest ?? wanted.tag ?? "latest", limit);
-            return {};
+            return { onNode };
           } finally {
             await client.close();
           }
         } catch (error) {
           signal.throwIfAborted();
-          return { problem: error instanceof Error ? error.message : String(error) };
+          return { onNode, problem: error instanceof Error ? error.message : String(error) };
         }
       },
     },

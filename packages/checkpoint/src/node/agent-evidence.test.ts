@@ -43,7 +43,7 @@ async function answerOf(evidence: EvidenceFile | undefined): Promise<string> {
 
 it("gives the chain with its head as the last line, to be checked elsewhere", async () => {
   const evidence = await openEvidence(folder, { key, clock: systemClock });
-  const store = await openStore(join(folder, "store"), { host: { architecture: "amd64" }, witness: evidence });
+  const store = await openStore(join(folder, "store"), { host: () => ({ architecture: "amd64" }), witness: evidence });
   const check = async (count: number) => {
     const lines = (await answerOf(evidence)).split("\n");
     expect(lines.pop()).toBe("");

@@ -34,7 +34,7 @@ interface Place {
 const open: Place[] = [];
 async function start(): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), "fleetwright-agent-"));
-  const store = await openStore(folder, { host });
+  const store = await openStore(folder, { host: () => host });
   const audit: AuditEntry[] = [];
   const service = await startAgentService(
     {
@@ -177,7 +177,7 @@ it("is as full as its limit says, however large the disk", async () => {
     const bytes = smallArchive({ container: "app", pod: "a" });
     await writeFile(join(folder, "a.tar"), bytes);
     const limitBytes = bytes.length * 2;
-    const store = await openStore(folder, { host, limitBytes });
+    const store = await openStore(folder, { host: () => host, limitBytes });
     expect(await store.disk()).toEqual({ freeBytes: bytes.length, totalBytes: limitBytes });
     const next = smallArchive({ container: "app", pod: "b" });
     const arrival = { digest: sha256(next), size: next.length, host };

@@ -22,7 +22,8 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 const openChain = () => openEvidence(folder, { key, clock: systemClock });
 const archives = () => join(folder, "store");
-const openArchives = (witness?: StoreWitness) => openStore(archives(), { host: { architecture: "amd64" }, witness });
+const openArchives = (witness?: StoreWitness) =>
+  openStore(archives(), { host: () => ({ architecture: "amd64" }), witness });
 const openBoth = async () => {
   const evidence = await openChain();
   return { evidence, store: await openArchives(evidence) };

@@ -21,7 +21,7 @@ let store: CheckpointStore;
 let server: ImageServer;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "fleetwright-store-"));
-  store = await openStore(folder, { host });
+  store = await openStore(folder, { host: () => host });
   server = await startImageServer({ store, port: 0, logger: silentLogger });
 });
 afterEach(async () => {
@@ -37,10 +37,26 @@ describe("a node's store", () => {
     await writeFile(join(folder, "a.tar"), archive("app"));
     const [first] = (await store.list()).checkpoints;
     expect(first).toMatchObject({ file: "a.tar", metadata: { container: "app", pod: "web" }, host });
-    expect((await (await openStore(folder, { host: { architecture: "arm64" } })).list()).checkpoints).toEqual([first]);
+    expect((await (await openStore(folder, { host: () => ({ architecture: "arm64" }) })).list()).checkpoints).toEqual([
+      first,
+    ]);
     await writeFile(join(folder, "a.tar"), archive("other"));
     await utimes(join(folder, "a.tar"), 1, 1);
     expect((await store.list()).checkpoints).toMatchObject([{ metadata: { container: "other" } }]);
+  });
+
+  it("records each with what the host is when it comes", async () => {
+    let kernel = "6.12.0";
+    const upgraded = await openStore(folder, { host: () => ({ ...host, kernel }) });
+    await writeFile(join(folder, "a.tar"), archive("app"));
+    await upgraded.list();
+    kernel = "6.13.0";
+    await writeFile(join(folder, "b.tar"), archive("other"));
+    const { checkpoints } = await upgraded.list();
+    expect(checkpoints.map((each) => [each.file, each.host.kernel]).toSorted()).toEqual([
+      ["a.tar", "6.12.0"],
+      ["b.tar", "6.13.0"],
+    ]);
   });
 
   it("forgets archives that are gone, and names files that are none, or not whole yet", async () => {

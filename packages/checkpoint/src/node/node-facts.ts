@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
-import { readdir, readlink } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { HostFacts } from "../core/image/annotations.ts";
+import type { Engine } from "./engine.ts";
 import { hostFacts } from "./host-facts.ts";
 import { missingCudaTools, readNvidiaNode, type NvidiaNode } from "./nvidia.ts";
-import { orGone, textOf } from "./proc.ts";
+import { textOf } from "./proc.ts";
 
 /** What decides whether a checkpoint can be taken or restored on a node. */
 export interface NodeFacts extends HostFacts, NvidiaNode {
@@ -12,7 +12,7 @@ export interface NodeFacts extends HostFacts, NvidiaNode {
   readonly securityModules: readonly string[];
   /** Of what CRIU needs for GPUs; absent on nodes without an NVIDIA driver. */
   readonly missingCudaTools?: readonly string[];
-  /** containerd's `enable_experimental_restore_via_create`; absent when its configuration cannot be read. */
+  /** containerd's `enable_experimental_restore_via_create`; absent when the engine does not tell. */
   readonly restoreSwitch?: boolean;
 }
 
@@ -25,25 +25,6 @@ async function versionOf(program: string, ...args: readonly string[]): Promise<s
     return undefined;
   }
 }
-
-/** From the configuration of the containerd that runs: `--config`, or where it looks by itself. */
-async function restoreSwitch(): Promise<boolean | undefined> {
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    if ((await textOf(`/proc/${pid}/comm`)).trim() !== "containerd") continue;
-    // One of this very machine's namespaces: others may have their own.
-    if ((await linkOf(`/proc/${pid}/ns/mnt`)) !== (await linkOf("/proc/self/ns/mnt"))) continue;
-    const words = (await textOf(`/proc/${pid}/cmdline`)).split("\0");
-    const flag = words.findIndex((word) => /^(--config|-c)$/.test(word));
-    const path =
-      flag >= 0 ? words[flag + 1] : words.find((word) => word.startsWith("--config="))?.slice("--config=".length);
-    const text = await textOf(path ?? "/etc/containerd/config.toml");
-    if (text === "") return path === undefined ? false : undefined;
-    return /^\s*enable_experimental_restore_via_create\s*=\s*true\b/m.test(text);
-  }
-  return undefined;
-}
-
-const linkOf = async (path: string): Promise<string> => (await orGone(readlink(path))) ?? "";
 
 /** What a checkpoint of this machine is recorded with; programs are those of the PATH, as the engine finds them. */
 export async function readHostFacts(): Promise<HostFacts> {
@@ -65,13 +46,13 @@ export async function readHostFacts(): Promise<HostFacts> {
   };
 }
 
-/** Asks the machine. */
-export async function readNodeFacts(): Promise<NodeFacts> {
-  const [host, modules, { nvidiaDriver }, restores] = await Promise.all([
+/** Asks the machine and its engine. */
+export async function readNodeFacts(engine: Pick<Engine, "restoreSwitch">): Promise<NodeFacts> {
+  const [host, modules, { nvidiaDriver }, restoreSwitch] = await Promise.all([
     readHostFacts(),
     textOf("/sys/kernel/security/lsm"),
     readNvidiaNode(),
-    restoreSwitch(),
+    engine.restoreSwitch(),
   ]);
   return {
     ...host,
@@ -80,6 +61,6 @@ export async function readNodeFacts(): Promise<NodeFacts> {
       .split(",")
       .filter((name) => name !== ""),
     ...(nvidiaDriver && { nvidiaDriver, missingCudaTools: await missingCudaTools() }),
-    ...(restores !== undefined && { restoreSwitch: restores }),
+    ...(restoreSwitch !== undefined && { restoreSwitch }),
   };
 }

@@ -175,7 +175,8 @@ export interface StoreWitness {
 
 export interface StoreOptions {
   readonly witness?: StoreWitness | undefined;
-  readonly host: HostFacts;
+  /** Of this machine, asked for each new archive: an upgrade in between shows. */
+  readonly host: () => HostFacts | Promise<HostFacts>;
   readonly clock?: Pick<Clock, "now">;
   /** Bytes that all archives may take together: the store is then as on a disk of that size. @default the disk's */
   readonly limitBytes?: number | undefined;
@@ -205,7 +206,7 @@ export async function openStore(
     reason: `not by this agent: ${how}`,
   });
 
-  const describe = async (file: string, takenOn: HostFacts): Promise<StoredCheckpoint> => {
+  const describe = async (file: string, takenOn?: HostFacts): Promise<StoredCheckpoint> => {
     const path = join(directory, file);
     const before = await stat(path);
     const record = join(records, `${file}.json`);
@@ -218,7 +219,7 @@ export async function openStore(
     }
     const described: StoredCheckpoint = {
       file,
-      ...(await describeArchive(path, { host: takenOn, workDirectory: records })),
+      ...(await describeArchive(path, { host: takenOn ?? (await host()), workDirectory: records })),
     };
     const after = await stat(path);
     if (after.mtimeMs !== before.mtimeMs || after.size !== before.size)
@@ -232,7 +233,7 @@ export async function openStore(
   };
   // Two looks at once would hash the same new archive twice.
   const underway = new Map<string, Promise<StoredCheckpoint>>();
-  const described = (file: string, takenOn = host): Promise<StoredCheckpoint> => {
+  const described = (file: string, takenOn?: HostFacts): Promise<StoredCheckpoint> => {
     const running = underway.get(file) ?? describe(file, takenOn).finally(() => underway.delete(file));
     underway.set(file, running);
     return running;

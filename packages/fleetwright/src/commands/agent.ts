@@ -3,7 +3,9 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import {
   artifactRoutes,
+  engineSockets,
   evidenceRoutes,
+  openEngine,
   openEvidence,
   openStore,
   readPrivateKey,
@@ -33,6 +35,10 @@ export const agentCommand = defineCommand({
       "--store-limit <quantity>",
       "bytes that all archives may take together, such as 200Gi: none is taken or received beyond (default: what the disk has)",
     ),
+    engineSocket: text(
+      "--engine-socket <path>",
+      `where the engine serves the CRI, to be asked for its settings and images (default: the first that is there of ${engineSockets.join(", ")})`,
+    ),
     imagePort: integer("--image-port <port>", "port of the images on 127.0.0.1; 0 takes a free one", 5780, 0, 65_535),
     address: text("--address <address>", "where the manager is served; port 0 takes a free one", "0.0.0.0:5781"),
     certDir: text(
@@ -54,7 +60,6 @@ export const agentCommand = defineCommand({
   async run(context, options) {
     const logger = context.createLogger(options.logLevel);
     const { clock, signal } = context;
-    const host = await readHostFacts();
     const evidence =
       options.evidenceKey === ""
         ? undefined
@@ -66,7 +71,12 @@ export const agentCommand = defineCommand({
             }),
             clock,
           });
-    const store = await openStore(options.store, { host, clock, witness: evidence, limitBytes: options.limit });
+    const store = await openStore(options.store, {
+      host: readHostFacts,
+      clock,
+      witness: evidence,
+      limitBytes: options.limit,
+    });
     const images = await startImageServer({ store, port: options.imagePort, logger });
     const audit = (entry: AuditEntry): void => {
       if (options.auditLog === "") logger.info({ audit: entry }, "call");
@@ -99,12 +109,14 @@ export const agentCommand = defineCommand({
       });
       await files.sync(signal);
       const { host: address, port } = parseAddress(options.address, "--address");
-      const node = async () => ({ ...(await readNodeFacts()), ...(await store.disk()), imagePort: images.port });
+      const engine = openEngine(options.engineSocket === "" ? engineSockets : [options.engineSocket]);
+      const node = async () => ({ ...(await readNodeFacts(engine)), ...(await store.disk()), imagePort: images.port });
       if (pair === undefined) throw new Error(`${hostname()}: no certificate in ${options.certDir}`);
       const routes = [
         ...evidenceRoutes(evidence),
         ...artifactRoutes({
           store,
+          engine,
           ...(await readRegistryOptions(options)),
           ...(options.ageIdentity !== "" && { identities: () => readIdentities(options.ageIdentity) }),
         }),
