@@ -47,12 +47,7 @@ test-node: $(STAMP) node ## On real nodes: kubelet, containerd, CRIU, in namespa
 
 .PHONY: lint
 lint: $(STAMP) ## Format, lint, types, import rules, unused code, generated files
-	@$(NPM) run format:check
-	@$(NPM) run lint
-	@$(NPM) run types
-	@$(NPM) run imports
-	@$(NPM) run unused
-	@$(NPM) run generate:check
+	@failed=0; for each in format:check lint types imports unused generate:check; do $(NPM) run $$each || failed=1; done; exit $$failed
 
 .PHONY: generate
 generate: $(STAMP) kubernetes ## Write the generated files afresh

@@ -100,7 +100,7 @@ export function artifactRoutes(options: AgentArtifactsOptions): readonly AgentRo
         const onNode = await options.engine.hasImage(first, signal);
         if (onNode) return { onNode };
         // One that was never pulled has its bare digest for a name.
-        const reference = [first, ...others].find((name) => !/^sha256:/.test(name)) ?? first;
+        const reference = [first, ...others].find((name) => !name.startsWith("sha256:")) ?? first;
         try {
           // Engines have another name for Docker Hub than its registry has.
           const wanted = parseReference(reference.replace(/^docker\.io\//, "registry-1.docker.io/"));
