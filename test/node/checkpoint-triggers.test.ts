@@ -179,6 +179,28 @@ it("says before it takes one what processes hold that cannot be saved, though th
   });
 });
 
+it("finds in CRIU's log on the node why a dump failed, which the engine does not tell", async () => {
+  const script = "cat /bin/busybox /bin/busybox > /big; exec 3< /big; /bin/busybox rm /big; >/ready; exec sleep 1000";
+  const command = ["/bin/sh", "-c", script];
+  const readinessProbe = { exec: { command: ["/bin/cat", "/ready"] }, periodSeconds: 1 };
+  const container = { image: "localhost/busybox:1", command, readinessProbe };
+  await lab.apply(pod("ghost", { terminationGracePeriodSeconds: 1 }, container));
+  await lab.kubectl("wait", "--for=condition=Ready", "pod/ghost", "--timeout=60s");
+  await lab.apply({
+    apiVersion: "fleetwright.dev/v1alpha1",
+    kind: "Checkpoint",
+    metadata: { name: "ghost" },
+    spec: { podName: "ghost" },
+  });
+  const checkpoint = await ended("it fails", ({ metadata }) => metadata.name === "ghost");
+  expect(checkpoint?.status).toMatchObject({
+    phase: "Failed",
+    verdicts: [{ code: "GhostFileTooLarge", message: expect.stringContaining("Can't dump ghost file") as string }],
+  });
+  const running = await lab.client.get(Pods, { namespace, name: "ghost" });
+  expect(running.status?.containerStatuses?.[0]).toMatchObject({ ready: true, restartCount: 0 });
+});
+
 it("says before a restore that the image below the checkpoint is neither on the node nor at its registry", async () => {
   const [node] = lab.cluster.nodes;
   const [victim] = (await lab.client.list(checkpoints, { namespace })).items.filter(byTrigger("preemption"));

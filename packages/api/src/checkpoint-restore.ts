@@ -98,7 +98,7 @@ const spec = withRules(
 
 const difference = Type.Object({
   container: Type.String({ maxLength: 253 }),
-  subject: Type.String({ maxLength: 64, description: "What was compared: processes, files, sockets, restarts, log." }),
+  subject: Type.String({ maxLength: 64, description: "What was compared: processes, memory, sockets, gpu, restarts." }),
   message: Type.String({ maxLength: 4096 }),
 });
 export type RestoreDifference = Readonly<Static<typeof difference>>;

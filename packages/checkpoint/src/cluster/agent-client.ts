@@ -54,6 +54,8 @@ export interface AgentClient {
     signal?: AbortSignal,
     options?: { readonly gpuMemory?: boolean },
   ): Promise<LiveContainer<LiveProcessSummary>>;
+  /** CRIU's own words in the log of a dump that failed. @param path of the log, as the engine told it */
+  dumpErrors(id: string, path: string, signal?: AbortSignal): Promise<{ readonly errors: readonly string[] }>;
   verifyContainer(
     id: string,
     digest: string,
@@ -184,6 +186,7 @@ export function createAgentClient(address: AgentAddress, identity: AgentIdentity
     },
     container: (id, signal, { gpuMemory = false } = {}) =>
       json("GET", `/v1/containers/${id}${gpuMemory ? "?gpuMemory=true" : ""}`, signal),
+    dumpErrors: (id, path, signal) => json("POST", `/v1/containers/${id}/dump-errors`, signal, { path }),
     verifyContainer: (id, digest, signal) => json("POST", `/v1/containers/${id}/verify`, signal, { digest }),
     push: (digest, target, signal) => json("POST", `/v1/checkpoints/${digest}/push`, signal, target),
     pull: (source, signal) => json("POST", "/v1/pull", signal, source),

@@ -1,5 +1,6 @@
 import type { ContainerCheckpoint } from "@fleetwright/api";
 import type { Client, Clock, Informer, Node } from "@fleetwright/kube";
+import { dumpLogOf } from "../core/verdict/refusal.ts";
 import type { AgentCheckpoint } from "../node/agent-service.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Agents } from "./agents.ts";
@@ -96,4 +97,21 @@ export async function deleteArchives(
     )
       await artifacts.remove(checkpoint, container, artifact, signal);
   return true;
+}
+
+/** What CRIU wrote of a dump that failed, where the engine's answer names its log; without it, an answer must do. */
+export async function criuErrorsOf(
+  agent: AgentClient,
+  id: string,
+  body: string,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const log = dumpLogOf(body);
+  if (log === undefined) return [];
+  try {
+    return (await agent.dumpErrors(id, log, signal)).errors;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return [];
+  }
 }

@@ -29,7 +29,7 @@ import { verdictOf } from "../core/verdict/verdict-codes.ts";
 import type { AgentCheckpoint } from "../node/agent-service.ts";
 import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";
-import { attemptEnds, deleteArchives, findArchive, isUnderWay } from "./checkpoint-archives.ts";
+import { attemptEnds, criuErrorsOf, deleteArchives, findArchive, isUnderWay } from "./checkpoint-archives.ts";
 import { KubeletRefusal } from "./kubelet.ts";
 import type { Taker } from "./kubelet.ts";
 import type { NodeSlots } from "./node-slots.ts";
@@ -314,9 +314,13 @@ export class CheckpointReconciler implements Reconciler {
       return taken ? await this.#record(asked, container, taken, signal) : { requeueAfterMs: pollMs };
     } catch (error) {
       if (signal.aborted || !(error instanceof KubeletRefusal)) throw error;
-      throw new Refused(checkpointReasons.failed, `container "${name}": ${error.message}`, [
-        this.#options.judge.explain(error, name, nodeName),
-      ]);
+      const { status, body, through } = error;
+      const criuErrors = await criuErrorsOf(agent, engineId(container.containerID), body, signal);
+      throw new Refused(
+        checkpointReasons.failed,
+        [`container "${name}": ${error.message}`, ...criuErrors.slice(0, 1)].join("; CRIU: "),
+        [this.#options.judge.explain({ status, body, through, criuErrors }, name, nodeName)],
+      );
     } finally {
       this.#calls.delete(call);
       release();

@@ -1,7 +1,7 @@
 import type { CheckpointVerdict } from "@fleetwright/api";
 import type { Pod } from "@fleetwright/kube";
+import type { TakingRefusal } from "../core/verdict/refusal.ts";
 import type { AgentClient } from "./agent-client.ts";
-import type { KubeletRefusal } from "./kubelet.ts";
 
 /** What a taking is judged by. */
 interface TakingCase {
@@ -22,5 +22,5 @@ export interface TakingJudge {
     readonly verdicts: readonly CheckpointVerdict[];
     /** For one container. */ readonly timeoutSeconds: number;
   }>;
-  explain(refusal: KubeletRefusal, container: string, nodeName: string): CheckpointVerdict;
+  explain(refusal: TakingRefusal, container: string, nodeName: string): CheckpointVerdict;
 }

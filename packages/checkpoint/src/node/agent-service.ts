@@ -15,6 +15,7 @@ import { verifyRestore } from "../core/inspect/verify-restore.ts";
 import type { HostFacts } from "../core/image/annotations.ts";
 import { openArchiveFile } from "./archive-file.ts";
 import { readLiveContainer, summarizeContainer } from "./containers.ts";
+import { readDumpErrors } from "./dump-log.ts";
 import { readGpuMemory } from "./nvidia.ts";
 import { imageOf } from "./store.ts";
 import type { CheckpointStore, StoredCheckpoint } from "./store.ts";
@@ -219,6 +220,15 @@ function storeRoutes({ store, node }: AgentServiceOptions): readonly AgentRoute[
         summarizeContainer(
           await readLiveContainer(id, { gpuMemory: query.get("gpuMemory") === "true" ? readGpuMemory : undefined }),
         ),
+    },
+    {
+      method: "POST",
+      path: /^\/v1\/containers\/([0-9a-f]{64})\/dump-errors$/,
+      right: "manage",
+      async handle({ parts: [id = ""], json }) {
+        const path = (await json())["path"];
+        return { errors: typeof path === "string" ? await readDumpErrors(id, path) : [] };
+      },
     },
     {
       method: "POST",

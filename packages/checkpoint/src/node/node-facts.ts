@@ -3,11 +3,11 @@ import { promisify } from "node:util";
 import type { HostFacts } from "../core/image/annotations.ts";
 import type { Engine } from "./engine.ts";
 import { hostFacts } from "./host-facts.ts";
-import { missingCudaTools, readNvidiaNode, type NvidiaNode } from "./nvidia.ts";
+import { missingCudaTools, readNvidiaNode } from "./nvidia.ts";
 import { textOf } from "./proc.ts";
 
 /** What decides whether a checkpoint can be taken or restored on a node. */
-export interface NodeFacts extends HostFacts, NvidiaNode {
+export interface NodeFacts extends HostFacts {
   /** Security modules that are on: `apparmor`, `selinux`, … */
   readonly securityModules: readonly string[];
   /** Of what CRIU needs for GPUs; absent on nodes without an NVIDIA driver. */
@@ -28,7 +28,7 @@ async function versionOf(program: string, ...args: readonly string[]): Promise<s
 
 /** What a checkpoint of this machine is recorded with; programs are those of the PATH, as the engine finds them. */
 export async function readHostFacts(): Promise<HostFacts> {
-  const [cpu, { gpuModels }, criuVersion, engineVersion, runtimeVersion] = await Promise.all([
+  const [cpu, nvidia, criuVersion, engineVersion, runtimeVersion] = await Promise.all([
     textOf("/proc/cpuinfo"),
     readNvidiaNode(),
     versionOf("criu", "--version"),
@@ -42,16 +42,15 @@ export async function readHostFacts(): Promise<HostFacts> {
     ...(engineVersion && { engineVersion }),
     ...(runtimeVersion && { runtimeVersion }),
     cpuFeatures: flags.split(" ").filter((flag) => flag !== ""),
-    ...(gpuModels && { gpuModels }),
+    ...nvidia,
   };
 }
 
 /** Asks the machine and its engine. */
 export async function readNodeFacts(engine: Pick<Engine, "restoreSwitch">): Promise<NodeFacts> {
-  const [host, modules, { nvidiaDriver }, restoreSwitch] = await Promise.all([
+  const [host, modules, restoreSwitch] = await Promise.all([
     readHostFacts(),
     textOf("/sys/kernel/security/lsm"),
-    readNvidiaNode(),
     engine.restoreSwitch(),
   ]);
   return {
@@ -60,7 +59,7 @@ export async function readNodeFacts(engine: Pick<Engine, "restoreSwitch">): Prom
       .trim()
       .split(",")
       .filter((name) => name !== ""),
-    ...(nvidiaDriver && { nvidiaDriver, missingCudaTools: await missingCudaTools() }),
+    ...(host.nvidiaDriver && { missingCudaTools: await missingCudaTools() }),
     ...(restoreSwitch !== undefined && { restoreSwitch }),
   };
 }

@@ -2,18 +2,12 @@ import { execFile } from "node:child_process";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { HostFacts } from "../core/image/annotations.ts";
 import type { GpuUse } from "../core/verdict/gpu.ts";
 import { orGone, textOf } from "./proc.ts";
 
-export interface NvidiaNode {
-  /** Of the kernel module: `580.159.04`. */
-  readonly nvidiaDriver?: string;
-  /** Models of the GPUs: `NVIDIA H200`. */
-  readonly gpuModels?: readonly string[];
-}
-
 /** The driver's version and GPUs; nothing where there is none. */
-export async function readNvidiaNode(proc = "/proc"): Promise<NvidiaNode> {
+export async function readNvidiaNode(proc = "/proc"): Promise<Pick<HostFacts, "nvidiaDriver" | "gpuModels">> {
   const folder = join(proc, "driver/nvidia");
   // "… x86_64 Kernel Module  550.54.15  …", and of the open module "… Open Kernel Module for x86_64  580.159.04  …".
   const version = /Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s/.exec(await textOf(join(folder, "version")))?.[1];

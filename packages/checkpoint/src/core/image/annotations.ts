@@ -14,6 +14,8 @@ export interface HostFacts {
   readonly distribution?: { readonly name: string; readonly version: string };
   /** Flags of `/proc/cpuinfo`. */
   readonly cpuFeatures?: readonly string[];
+  /** Of NVIDIA's kernel module: `580.159.04`. */
+  readonly nvidiaDriver?: string;
   /** Models of its NVIDIA GPUs. */
   readonly gpuModels?: readonly string[];
 }

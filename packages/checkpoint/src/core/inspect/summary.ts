@@ -56,6 +56,9 @@ export async function readStatistics(images: Images): Promise<DumpStatistics | u
   };
 }
 
+/** CRIU's plugin for NVIDIA GPUs, as it names itself in a checkpoint's inventory. */
+export const cudaPlugin = "cuda_plugin";
+
 /** Whether GPU memory is in the checkpoint, and what is needed to restore it. */
 export interface PluginUse {
   /** CRIU plugins that took part (`cuda_plugin`, `amdgpu_plugin`): a restore without them fails. */

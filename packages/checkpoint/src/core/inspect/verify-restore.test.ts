@@ -10,6 +10,7 @@ const encode = (magic: string, entry: JsonObject): Uint8Array =>
   encodeImage({ magic, entries: [entry] } as Parameters<typeof encodeImage>[0]);
 function images(
   processes: readonly { readonly pid: number; readonly ppid: number; readonly comm: string; readonly stack: string }[],
+  plugins: readonly string[] = [],
 ): Images {
   const files = new Map<string, Uint8Array>([
     [
@@ -20,6 +21,10 @@ function images(
       } as Parameters<typeof encodeImage>[0]),
     ],
   ]);
+  if (plugins.length > 0) {
+    const inventory = { img_version: 2, plugins_entry: { plugins }, root_cg_set: 1 } as unknown;
+    files.set("inventory.img", encode("INVENTORY", inventory as JsonObject));
+  }
   for (const { pid, comm, stack } of processes) {
     const core = {
       mtype: "X86_64",
@@ -63,6 +68,15 @@ const verify = (...processes: readonly RestoredProcess[]) => verifyRestore(image
 describe("the verifier", () => {
   it("finds nothing in what was restored", async () => {
     expect(await verify(live(1, "sh", "0x7000"), live(7, "worker", "0x8000"))).toEqual([]);
+  });
+  it("says no to a CUDA program without its GPU", async () => {
+    const cuda = images(saved, ["cuda_plugin"]);
+    const processes = [live(1, "sh", "0x7000"), live(7, "worker", "0x8000")];
+    const withGpu = processes.map((process) => (process.pid === 7 ? { ...process, gpu: {} } : process));
+    expect(await verifyRestore(cuda, { processes: withGpu, listening: [] })).toEqual([]);
+    expect(await verifyRestore(cuda, { processes, listening: [] })).toEqual([
+      { subject: "gpu", message: expect.stringContaining("they stand still") as string },
+    ]);
   });
   it("does not mind a shell's child that was replaced by another of its kind", async () => {
     expect(await verify(live(1, "sh", "0x7000"), live(9, "worker", "0x9000"))).toEqual([]);

@@ -2,6 +2,7 @@ import { bigintOf } from "./entry-fields.ts";
 import type { Images } from "./image-set.ts";
 import { readOpenFiles } from "./open-files.ts";
 import { readProcesses } from "./processes.ts";
+import { cudaPlugin, readPlugins } from "./summary.ts";
 
 /** What is known of a process that goes on, or should. */
 export interface RestoredProcess {
@@ -12,6 +13,8 @@ export interface RestoredProcess {
   readonly stackStart: string;
   readonly argumentsStart: string;
   readonly openFiles: readonly { readonly fd: number; readonly target: string }[];
+  /** Whatever is known of its use of NVIDIA GPUs; absent when it has none of their devices open. */
+  readonly gpu?: object;
 }
 
 export interface RestoredState {
@@ -22,7 +25,7 @@ export interface RestoredState {
 
 /** Something that is not as the checkpoint has it. */
 export interface RestoreDifference {
-  readonly subject: "processes" | "memory" | "files" | "sockets";
+  readonly subject: "processes" | "memory" | "files" | "sockets" | "gpu";
   readonly message: string;
 }
 
@@ -75,6 +78,12 @@ export async function verifyRestore(images: Images, live: RestoredState): Promis
   }
   if (kept === 0 && differences.length === 0)
     differences.push({ subject: "memory", message: "no process is the one that was saved" });
+  // CRIU restores a CUDA program without its devices and calls it a success where it cannot bring them back: it stands still at its next call (seen with CRIU 4.2.1 without cuda-checkpoint).
+  if ((await readPlugins(images)).plugins.includes(cudaPlugin) && !live.processes.some(({ gpu }) => gpu))
+    differences.push({
+      subject: "gpu",
+      message: "no process has an NVIDIA device: their GPU memory was not brought back, and they stand still",
+    });
   const ports = new Set(live.listening.map(portOf));
   if (first !== undefined)
     for (const { fd, type, socket } of await readOpenFiles(images, first.pid)) {

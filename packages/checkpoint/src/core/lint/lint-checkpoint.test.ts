@@ -53,8 +53,10 @@ const codes = async (of: MadeCheckpoint, options: LintOptions = {}): Promise<rea
 const spec = (change: Readonly<Record<string, unknown>>): MadeCheckpoint => ({ spec: { ...ordinary, ...change } });
 const linux = (change: Readonly<Record<string, unknown>>): MadeCheckpoint =>
   spec({ linux: { ...ordinary.linux, ...change } });
-const bind = (source: string, destination = "/x"): MadeCheckpoint =>
-  spec({ mounts: [...ordinary.mounts, { destination, type: "bind", source, options: ["rbind"] }] });
+const bind = (source: string, destination = "/x", ...more: readonly string[]): MadeCheckpoint =>
+  spec({ mounts: [...ordinary.mounts, { destination, type: "bind", source, options: ["rbind", ...more] }] });
+/** Of NVIDIA's driver, as CDI mounts it. */
+const driver = "/usr/lib/x86_64-linux-gnu/libcuda.so.580.159.04";
 const binds = (...list: readonly unknown[]): MadeCheckpoint => ({ more: { "bind.mounts": JSON.stringify(list) } });
 
 describe("lint of a checkpoint", () => {
@@ -152,6 +154,10 @@ describe("lint of a checkpoint", () => {
     ["a folder of the host", bind("/srv/data"), ["HostMount"]],
     ["the host's root", bind("/"), ["SensitiveHostMount"]],
     ["system folders", bind("/etc/cron.d"), ["SensitiveHostMount"]],
+    ["a driver's library", bind(driver, driver, "ro"), ["DriverMount"]],
+    ["a driver's library that can be written", bind(driver, driver), ["SensitiveHostMount"]],
+    ["a library of that name that is another one", bind("/etc/shadow", driver, "ro"), ["SensitiveHostMount"]],
+    ["a driver's library under another name", bind(driver, "/bin/sh", "ro"), ["SensitiveHostMount"]],
     ["an engine's socket", bind("/run/containerd/containerd.sock"), ["SensitiveHostMount"]],
     ["a sandbox's own files", bind("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/1/shm", "/dev/shm"), []],
     ["all devices", linux({ resources: { devices: [{ allow: true, access: "rwm" }] } }), ["Privileged"]],
@@ -206,6 +212,8 @@ describe("lint of a checkpoint", () => {
   it("finds mounts that the new pod does not declare (CVE-2024-8676)", async () => {
     expect(await codes({}, { expected: { mounts: [] } })).toEqual(["UndeclaredMount"]);
     expect(await codes(bind("/srv/data", "/srv"), { expected: { mounts: ["/data", "/srv"] } })).toEqual(["HostMount"]);
+    // It comes with the device that the pod asks for.
+    expect(await codes(bind(driver, driver, "ro"), { expected: { mounts: ["/data"] } })).toEqual(["DriverMount"]);
   });
 
   it.each<readonly [string, MadeCheckpoint, readonly string[]]>([

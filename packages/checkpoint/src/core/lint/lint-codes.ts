@@ -105,6 +105,11 @@ export const lintCodes = {
     cause: "the container had a folder of the host mounted",
     action: "see that the new pod declares it, and may",
   },
+  DriverMount: {
+    severity: "info",
+    cause: "the container had files of the NVIDIA driver mounted, as device plugins and CDI do",
+    action: "see that the new pod asks for a GPU, on a node with the same driver",
+  },
   SensitiveHostMount: {
     severity: "error",
     cause: "the container had the host's root, system folders or an engine's socket mounted",

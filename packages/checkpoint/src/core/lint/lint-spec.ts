@@ -1,6 +1,9 @@
+import { posix } from "node:path";
 import type { RuntimeSpec, SpecMount } from "../inspect/runtime-spec.ts";
 import { findingOf, quoted, some } from "./lint-codes.ts";
 import type { LintFinding } from "./lint-codes.ts";
+
+const { basename } = posix;
 
 /** containerd's and CRI-O's defaults together; podman gives fewer. */
 const defaultCapabilities = new Set(
@@ -25,18 +28,29 @@ const ownDestinations =
 const sensitiveSources =
   /^\/$|^\/(etc|proc|sys|dev|boot|root|usr|lib|lib64|bin|sbin)(\/|$)|^(\/var)?\/run\/?$|\.sock$|^\/var\/?$|^\/var\/lib\/?$|^\/var\/lib\/(kubelet|containerd|containers|docker|etcd)\/?$/;
 
+/** Libraries, programs and firmware, as `nvidia-ctk cdi generate` lists them: one file, with the same name inside, to be read only. */
+const driverFile =
+  /^(lib(cuda|cudadebugger|nvidia-[\w-]+|nvcuvid|nvoptix|vdpau_nvidia|(EGL|GLX|GLESv[12]_CM|GLESv[12])_nvidia)\.so(\.\d+)*|nvidia-(smi|debugdump|persistenced|cuda-mps-control|cuda-mps-server|imex|imex-ctl)|gsp_\w+\.bin)$/;
+const isDriverFile = ({ destination, source, options }: SpecMount): boolean =>
+  options.includes("ro") && driverFile.test(basename(source)) && basename(source) === basename(destination);
+
 const isBind = ({ type, options }: SpecMount): boolean =>
   type === "bind" || options.includes("bind") || options.includes("rbind");
 
 /** @param declared destinations that the new pod mounts; without it nothing is known of the new pod */
 function lintMounts(spec: RuntimeSpec, declared: readonly string[] | undefined): readonly LintFinding[] {
   const findings: LintFinding[] = [];
+  const driver: string[] = [];
   const place = "spec.dump: mounts";
   const plain = (path: string): string => path.replace(/(.)\/+$/, "$1");
   const known = declared && new Set(declared.map(plain));
   for (const mount of spec.mounts.filter(isBind)) {
     const { destination, source } = mount;
     const text = `${quoted(source)} at ${quoted(destination)}`;
+    if (isDriverFile(mount)) {
+      driver.push(basename(destination));
+      continue;
+    }
     if (known && !known.has(plain(destination)) && !ownDestinations.test(destination))
       findings.push(
         findingOf("UndeclaredMount", place, `${text}: the new pod mounts ${some([...known]) || "nothing"}`),
@@ -45,6 +59,7 @@ function lintMounts(spec: RuntimeSpec, declared: readonly string[] | undefined):
     if (sensitiveSources.test(source)) findings.push(findingOf("SensitiveHostMount", place, text));
     else findings.push(findingOf("HostMount", place, text));
   }
+  if (driver.length > 0) findings.push(findingOf("DriverMount", place, some(driver)));
   return findings;
 }
 

@@ -6,7 +6,13 @@ export interface TakingRefusal {
   readonly status: number;
   readonly body: string;
   readonly through: "kubelet" | "api-server";
+  /** What CRIU wrote into the log that the answer names. */
+  readonly criuErrors?: readonly string[];
 }
+
+/** The log that an engine names instead of a cause (runc: `criu failed: type DUMP errno 3 path= …/criu-dump.log`). */
+export const dumpLogOf = (body: string): string | undefined =>
+  /\/[^\s"':,]*\/(?:criu-dump|dump)\.log\b/.exec(body)?.[0];
 
 /** Texts of kubelets and engines, in the order in which they are looked for: they have no codes (reference: KEP-2008, CRI-O, containerd). */
 const texts: readonly (readonly [text: RegExp, code: VerdictCodeName])[] = [
@@ -19,6 +25,9 @@ const texts: readonly (readonly [text: RegExp, code: VerdictCodeName])[] = [
   [/CRIU (binary )?not found|criu.*executable file not found|exec: "criu"|install criu/i, "CriuMissing"],
   [/criu.*(version|too old)|checkpoint\/restore requires at least CRIU/i, "CriuTooOld"],
   [/Connected TCP socket|tcp-established|established.*TCP/i, "TcpRefused"],
+  [/file locks are hold/i, "FileLocks"],
+  [/Can't dump ghost file/i, "GhostFileTooLarge"],
+  [/handle_device_vma plugin failed|Can't handle non-regular mapping/i, "DeviceInUse"],
   [/Can't lookup mount|unreachable sharing|doesn't have a proper root mount/i, "ExternalMount"],
   [/DeadlineExceeded|context deadline exceeded/i, "TakingTimedOut"],
   [
@@ -28,9 +37,15 @@ const texts: readonly (readonly [text: RegExp, code: VerdictCodeName])[] = [
 ];
 
 /** Why a checkpoint was not taken, as a reason with what to do. */
-export function explainRefusal({ status, body, through }: TakingRefusal, container: string, nodeName: string): Verdict {
+export function explainRefusal(
+  { status, body, through, criuErrors = [] }: TakingRefusal,
+  container: string,
+  nodeName: string,
+): Verdict {
   const said = body.trim().replace(/\s+/g, " ").slice(0, 1_000);
-  const message = `node "${nodeName}" answered ${status}: ${said}`;
+  const criu = criuErrors.length > 0 ? `; CRIU: ${criuErrors.join("; ").slice(0, 1_500)}` : "";
+  const message = `node "${nodeName}" answered ${status}: ${said}${criu}`;
+  const all = [body, ...criuErrors].join("\n");
   const code = ((): VerdictCodeName => {
     if (status === 401) return "Unauthorized";
     if (status === 403) return through === "api-server" ? "ForbiddenToApiServer" : "Forbidden";
@@ -39,7 +54,7 @@ export function explainRefusal({ status, body, through }: TakingRefusal, contain
       if (/container .* does not exist/i.test(body)) return "ContainerNotRunning";
       return "FeatureGateOff";
     }
-    return texts.find(([text]) => text.test(body))?.[1] ?? "TakingFailed";
+    return texts.find(([text]) => text.test(all))?.[1] ?? "TakingFailed";
   })();
   return verdictOf(code, message, container);
 }

@@ -1,6 +1,7 @@
-import type { Pod } from "@fleetwright/kube";
+import type { Container, Pod } from "@fleetwright/kube";
 import type { CheckpointMetadata } from "../archive/metadata.ts";
 import type { HostFacts } from "../image/annotations.ts";
+import { cudaPlugin } from "../inspect/summary.ts";
 import type { SecurityUse } from "../inspect/summary.ts";
 import { isAtLeast, versionNumbers } from "./version.ts";
 import { verdictOf } from "./verdict-codes.ts";
@@ -115,26 +116,41 @@ function hostVerdicts({ nodeName, host, source }: RestoreFacts): readonly Verdic
     verdicts.push(
       verdictOf("CgroupsDiffer", `the checkpoint is of cgroup ${from.cgroups}, node "${nodeName}" has ${host.cgroups}`),
     );
-  for (const plugin of source.plugins)
-    if (plugin !== cudaPlugin || host.missingCudaTools?.length !== 0)
-      verdicts.push(verdictOf("PluginMissing", `CRIU's ${plugin} took part in the checkpoint`));
-  if (source.plugins.includes(cudaPlugin)) verdicts.push(...gpuModelVerdicts(nodeName, from.gpuModels, host.gpuModels));
+  for (const plugin of source.plugins) {
+    const missing = plugin === cudaPlugin ? (host.missingCudaTools ?? [`${plugin}.so`]) : [`${plugin}.so`];
+    if (missing.length > 0)
+      verdicts.push(
+        verdictOf(
+          "PluginMissing",
+          `CRIU's ${plugin} took part in the checkpoint; ${missing.join(" and ")} not found on node "${nodeName}"`,
+        ),
+      );
+  }
+  if (source.plugins.includes(cudaPlugin)) verdicts.push(...gpuVerdicts(nodeName, from, host));
   verdicts.push(...securityVerdicts(nodeName, host.securityModules, source.security));
   return verdicts;
 }
 
-/** As CRIU names it in a checkpoint's inventory. */
-const cudaPlugin = "cuda_plugin";
-
 /** Which of its node's GPUs a container had is not in a checkpoint: any of their models will do. */
-function gpuModelVerdicts(
-  nodeName: string,
-  from: readonly string[] | undefined,
-  have: readonly string[] = [],
-): readonly Verdict[] {
-  if (from === undefined || from.length === 0 || from.some((model) => have.includes(model))) return [];
+function gpuVerdicts(nodeName: string, from: HostFacts, host: HostFacts): readonly Verdict[] {
+  const verdicts: Verdict[] = [];
+  const had = from.gpuModels ?? [];
   const name = (models: readonly string[]): string => [...new Set(models)].join(", ") || "no NVIDIA GPU";
-  return [verdictOf("GpuModelDiffers", `the checkpoint is of ${name(from)}, node "${nodeName}" has ${name(have)}`)];
+  if (had.length > 0 && !had.some((model) => host.gpuModels?.includes(model)))
+    verdicts.push(
+      verdictOf(
+        "GpuModelDiffers",
+        `the checkpoint is of ${name(had)}, node "${nodeName}" has ${name(host.gpuModels ?? [])}`,
+      ),
+    );
+  if (from.nvidiaDriver !== undefined && host.nvidiaDriver !== undefined && from.nvidiaDriver !== host.nvidiaDriver)
+    verdicts.push(
+      verdictOf(
+        "GpuDriverDiffers",
+        `the checkpoint is of NVIDIA driver ${from.nvidiaDriver}, node "${nodeName}" has ${host.nvidiaDriver}`,
+      ),
+    );
+  return verdicts;
 }
 
 /** containerd's own profile, which it loads itself before it starts a container. */
@@ -155,6 +171,11 @@ function securityVerdicts(
     : [verdictOf("SecurityProfile", `processes ran under ${own.slice(0, 5).join(", ")}`)];
 }
 
+/** By extended resources (`nvidia.com/gpu`) or resource claims. */
+const asksForDevices = ({ resources }: Container): boolean =>
+  (resources?.claims ?? []).length > 0 ||
+  Object.keys({ ...resources?.limits, ...resources?.requests }).some((name) => name.includes("/"));
+
 function mountVerdicts({ spec, source }: RestoreFacts): readonly Verdict[] {
   const verdicts: Verdict[] = [];
   const container = spec.containers.find(({ name }) => name === source?.metadata.container);
@@ -162,7 +183,8 @@ function mountVerdicts({ spec, source }: RestoreFacts): readonly Verdict[] {
     const covered = new Set((container.volumeMounts ?? []).map(({ mountPath }) => mountPath));
     // The kubelet's own, where the pod says: a termination log.
     covered.add(container.terminationMessagePath ?? "/dev/termination-log");
-    for (const { destination } of source.metadata.mounts)
+    // Device plugins and CDI mount a driver's files into whoever asks for the device, again when it is restored (seen with an H200).
+    for (const { destination } of asksForDevices(container) ? [] : source.metadata.mounts)
       if (!covered.has(destination))
         verdicts.push(
           verdictOf(

@@ -128,8 +128,8 @@ export const verdictCodes = {
   },
   DeviceInUse: {
     severity: "error",
-    cause: "a process holds a device that CRIU cannot save",
-    action: "close it before the checkpoint",
+    cause: "a process holds a device that CRIU cannot save, or lacks a plugin for",
+    action: "close it before the checkpoint; for GPUs install cuda_plugin.so and cuda-checkpoint",
   },
   EstablishedTcp: {
     severity: "info",
@@ -140,6 +140,16 @@ export const verdictCodes = {
     severity: "error",
     cause: "the container had established TCP connections when it was frozen",
     action: "try again when they are closed, or set tcp-established in /etc/criu/runc.conf",
+  },
+  FileLocks: {
+    severity: "error",
+    cause: "a process holds a lock on a file, which containerd has CRIU refuse",
+    action: "put file-locks into /etc/criu/runc.conf on the node, or let the program give the lock up",
+  },
+  GhostFileTooLarge: {
+    severity: "error",
+    cause: "a process has a file open that is deleted and larger than CRIU saves: 1 MiB",
+    action: "put ghost-limit 100M into /etc/criu/runc.conf on the node, or close the file before the checkpoint",
   },
   ExternalMount: {
     severity: "error",
@@ -215,8 +225,14 @@ export const verdictCodes = {
   },
   PluginMissing: {
     severity: "warning",
-    cause: "a CRIU plugin took part in the checkpoint, and was not found on the node, whose CRIU needs it too",
-    action: "install it on the node (/usr/lib/criu); accept the risk where CRIU finds it elsewhere",
+    cause:
+      "a CRIU plugin took part in the checkpoint, and was not found on the node: the restore fails, and without cuda-checkpoint a CUDA program comes up and stands still",
+    action: "install it on the node (/usr/lib/criu, PATH); accept the risk where CRIU finds it elsewhere",
+  },
+  GpuDriverDiffers: {
+    severity: "error",
+    cause: "the program has files of the driver mapped by their version: they are not on the node",
+    action: "restore on a node with the same NVIDIA driver",
   },
   GpuModelDiffers: {
     severity: "error",

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Container, Pod } from "@fleetwright/kube";
 import type { GpuUse } from "./gpu.ts";
-import { explainRefusal } from "./refusal.ts";
+import { dumpLogOf, explainRefusal } from "./refusal.ts";
 import { judgeRestore } from "./restore.ts";
 import type { RestoreFacts } from "./restore.ts";
 import { judgeTaking, predictFreezeMs, timeoutFor } from "./taking.ts";
@@ -166,6 +166,20 @@ describe("a kubelet's refusal", () => {
       container: "main",
     });
   });
+  it.each([
+    ["Error (criu/file-lock.c:118): Some file locks are hold by dumping tasks!", "FileLocks"],
+    ["Error (criu/files-reg.c:900): Can't dump ghost file /tmp/x of 2097152 size, increase limit", "GhostFileTooLarge"],
+    ["Error (criu/proc_parse.c:118): handle_device_vma plugin failed: No such file or directory", "DeviceInUse"],
+  ])("looks for the cause in CRIU's log: %s", (error, code) => {
+    const body = "runc did not terminate successfully: criu failed: type DUMP errno 0 path= /run/x/criu-dump.log";
+    const verdict = explainRefusal({ status: 500, body, through: "kubelet", criuErrors: [error] }, "main", "node-1");
+    expect(verdict).toMatchObject({ code, message: expect.stringContaining(`; CRIU: ${error}`) as string });
+  });
+  it("finds the log that an engine names", () => {
+    const text = 'errno 0 path= /run/containerd/io.containerd.runtime.v2.task/k8s.io/ab/criu-dump.log"';
+    expect(dumpLogOf(text)).toBe("/run/containerd/io.containerd.runtime.v2.task/k8s.io/ab/criu-dump.log");
+    expect(dumpLogOf("checkpointing failed: no space left on device")).toBeUndefined();
+  });
   it("tells a lack of the API server's own right apart", () => {
     expect(explainRefusal({ status: 403, body: "", through: "api-server" }, "main", "n").code).toBe(
       "ForbiddenToApiServer",
@@ -264,6 +278,26 @@ describe("before a restore", () => {
       "no GPUs",
       { source: { ...source, plugins: ["cuda_plugin"], host: { ...host, gpuModels: ["NVIDIA H200"] } } },
       ["warning PluginMissing", "error GpuModelDiffers"],
+    ],
+    [
+      "another driver",
+      {
+        host: { ...host, gpuModels: ["NVIDIA H200"], nvidiaDriver: "580.95.05", missingCudaTools: [] },
+        source: {
+          ...source,
+          plugins: ["cuda_plugin"],
+          host: { ...host, gpuModels: ["NVIDIA H200"], nvidiaDriver: "580.159.04" },
+        },
+      },
+      ["error GpuDriverDiffers"],
+    ],
+    [
+      "nothing in mounts that come with a device",
+      {
+        source: { ...source, metadata: { ...source.metadata, mounts: [mount] } },
+        spec: { containers: [{ name: "main", image: "web:1", resources: { limits: { "nvidia.com/gpu": "1" } } }] },
+      },
+      [],
     ],
     [
       "a mount that is missing",
