@@ -30,7 +30,7 @@ export async function readDumpErrors(id: string, path: string): Promise<readonly
       .toString("utf8", 0, bytesRead)
       .split("\n")
       .flatMap((line) => /\bError \(.*/.exec(line)?.[0].slice(0, 300) ?? [])
-      .filter((error) => !/: Dumping FAILED\.$/.test(error))
+      .filter((error) => !error.endsWith(": Dumping FAILED."))
       .slice(-mostErrors);
   } finally {
     await file.close();
