@@ -69,6 +69,7 @@ export function defaultJudges({ nodes }: { readonly nodes: Informer<Node> }): {
           engine: node.status?.nodeInfo?.containerRuntimeVersion,
           restoreSwitch: facts.restoreSwitch,
           host: facts,
+          inPlace: restore.spec.mode === "InPlace",
           freeBytes: facts.freeBytes,
           totalBytes: facts.totalBytes,
           ...(source && {

@@ -32,7 +32,7 @@ export const checkpointInspectCommand = defineCommand({
         rootfsChanges,
       };
     });
-    const { sizes, statistics, mounts, plugins, rootfsChanges } = report;
+    const { sizes, statistics, mounts, devices, plugins, rootfsChanges } = report;
     const lines: readonly (readonly [string, string | undefined])[] = [
       ["container", whose(report)],
       ["pod UID", report.podUid],
@@ -50,6 +50,7 @@ export const checkpointInspectCommand = defineCommand({
       ["stood still", statistics && `${(statistics.frozenMicroseconds / 1000).toFixed(1)} ms`],
       ["needs plugins", plugins.length === 0 ? undefined : plugins.join(", ")],
       ["needs mounts", mounts.length === 0 ? undefined : mounts.map(({ destination }) => destination).join(", ")],
+      ["needs devices", devices?.join(", ")],
       ["files changed", String(rootfsChanges.length)],
     ];
     const table = (): string =>

@@ -32,6 +32,8 @@ export interface CheckpointMetadata extends CheckpointIdentity {
     readonly source: string;
     readonly readOnly: boolean;
   }[];
+  /** Devices of the host that it was given: `/dev/nvidia0`. */
+  readonly devices?: readonly string[];
   /** Podman's networks. */
   readonly addresses: readonly { readonly interface: string; readonly address: string; readonly mac?: string }[];
 }
@@ -169,6 +171,7 @@ export function readMetadata(documents: Documents): CheckpointMetadata {
     checkpointedAt: time(config?.["checkpointedTime"]),
     hostname: string(spec?.["hostname"]),
   };
+  const devices = list(fields(spec?.["linux"])["devices"]).flatMap((item) => string(fields(item)["path"]) ?? []);
   const restarts = string(fields(status["annotations"])["io.kubernetes.container.restartCount"]);
   return {
     engine,
@@ -188,6 +191,7 @@ export function readMetadata(documents: Documents): CheckpointMetadata {
         },
       ];
     }),
+    ...(devices.length > 0 && { devices }),
     addresses: addressesOf(parse(documents, "network.status") ?? {}),
   };
 }

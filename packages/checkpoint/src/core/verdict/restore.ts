@@ -21,11 +21,13 @@ export interface RestoreFacts {
   };
   readonly freeBytes?: number;
   readonly totalBytes?: number;
+  /** It goes back into its own pod, which keeps its devices. */
+  readonly inPlace?: boolean;
   /** Why the node cannot get the image below the checkpoint, which it does not have. */
   readonly baseImageProblem?: string | undefined;
   /** Of the archive; absent when it is in a registry only. */
   readonly source?: {
-    readonly metadata: Pick<CheckpointMetadata, "engine" | "mounts" | "container" | "image">;
+    readonly metadata: Pick<CheckpointMetadata, "engine" | "mounts" | "container" | "image" | "devices">;
     readonly host: HostFacts;
     readonly plugins: readonly string[];
     readonly security?: SecurityUse | undefined;
@@ -75,7 +77,7 @@ const unstableFlags = new Set([
   "cpuid_fault",
 ]);
 
-function hostVerdicts({ nodeName, host, source }: RestoreFacts): readonly Verdict[] {
+function hostVerdicts({ nodeName, host, source, inPlace = false }: RestoreFacts): readonly Verdict[] {
   if (source === undefined) return [];
   const from = source.host;
   const verdicts: Verdict[] = [];
@@ -126,21 +128,34 @@ function hostVerdicts({ nodeName, host, source }: RestoreFacts): readonly Verdic
         ),
       );
   }
-  if (source.plugins.includes(cudaPlugin)) verdicts.push(...gpuVerdicts(nodeName, from, host));
+  if (source.plugins.includes(cudaPlugin)) verdicts.push(...gpuVerdicts(nodeName, host, source, inPlace));
   verdicts.push(...securityVerdicts(nodeName, host.securityModules, source.security));
   return verdicts;
 }
 
-/** Which of its node's GPUs a container had is not in a checkpoint: any of their models will do. */
-function gpuVerdicts(nodeName: string, from: HostFacts, host: HostFacts): readonly Verdict[] {
+/** A driver brings GPU memory back by place: to the same model under the same number (NVIDIA/cuda-checkpoint, issues 18 and 54). */
+function gpuVerdicts(
+  nodeName: string,
+  host: HostFacts,
+  { host: from, metadata }: NonNullable<RestoreFacts["source"]>,
+  inPlace: boolean,
+): readonly Verdict[] {
   const verdicts: Verdict[] = [];
+  const numbers = (metadata.devices ?? []).flatMap((path) => /^\/dev\/nvidia(\d+)$/.exec(path)?.[1] ?? []).map(Number);
+  const models = host.gpuModels ?? [];
   const had = from.gpuModels ?? [];
-  const name = (models: readonly string[]): string => [...new Set(models)].join(", ") || "no NVIDIA GPU";
-  if (had.length > 0 && !had.some((model) => host.gpuModels?.includes(model)))
+  const differing = numbers.filter((number) => had[number] !== undefined && had[number] !== models[number]);
+  if (differing.length > 0 || (numbers.length === 0 && had.length > 0 && !had.some((each) => models.includes(each)))) {
+    const name = (list: readonly string[]): string => list.join(", ") || "no NVIDIA GPU";
+    const wanted = differing.length > 0 ? differing.map((number) => `${had[number]} as number ${number}`) : had;
+    verdicts.push(
+      verdictOf("GpuModelDiffers", `the checkpoint is of ${name(wanted)}, node "${nodeName}" has ${name(models)}`),
+    );
+  } else if (!inPlace && numbers.length > 0 && numbers.length < models.length)
     verdicts.push(
       verdictOf(
-        "GpuModelDiffers",
-        `the checkpoint is of ${name(had)}, node "${nodeName}" has ${name(host.gpuModels ?? [])}`,
+        "GpuNumberUncertain",
+        `the checkpoint is of GPU ${numbers.join(", ")}, the device plugin of node "${nodeName}" chooses among ${models.length}`,
       ),
     );
   if (from.nvidiaDriver !== undefined && host.nvidiaDriver !== undefined && from.nvidiaDriver !== host.nvidiaDriver)

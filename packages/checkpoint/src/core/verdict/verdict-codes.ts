@@ -229,6 +229,12 @@ export const verdictCodes = {
       "a CRIU plugin took part in the checkpoint, and was not found on the node: the restore fails, and without cuda-checkpoint a CUDA program comes up and stands still",
     action: "install it on the node (/usr/lib/criu, PATH); accept the risk where CRIU finds it elsewhere",
   },
+  GpuNumberUncertain: {
+    severity: "warning",
+    cause:
+      "the driver restores to GPUs of the same number (/dev/nvidia0), and the node's device plugin may give others",
+    action: "checkpoint pods that have all GPUs of their node; or accept the risk, and delete the pod where it fails",
+  },
   GpuDriverDiffers: {
     severity: "error",
     cause: "the program has files of the driver mapped by their version: they are not on the node",

@@ -212,6 +212,12 @@ describe("before a restore", () => {
       spec: { containers: [{ name: "main", image: "web:1" }] },
       ...more,
     }).map(({ severity, code }) => `${severity} ${code}`);
+  const gpuSource = (devices: readonly string[], gpuModels: readonly string[]) => ({
+    ...source,
+    metadata: { ...source.metadata, devices },
+    plugins: ["cuda_plugin"],
+    host: { ...host, gpuModels },
+  });
   const mount = { destination: "/data", type: "bind", source: "/x", readOnly: false };
   const cases: readonly (readonly [string, Partial<RestoreFacts>, readonly string[]])[] = [
     ["nothing", {}, []],
@@ -265,6 +271,47 @@ describe("before a restore", () => {
         source: { ...source, plugins: ["cuda_plugin"], host: { ...host, gpuModels: ["NVIDIA H200"] } },
       },
       [],
+    ],
+    [
+      "all GPUs of a node, in their places",
+      {
+        host: { ...host, gpuModels: ["NVIDIA A30", "NVIDIA H200"], missingCudaTools: [] },
+        source: gpuSource(["/dev/nvidia0", "/dev/nvidia1", "/dev/nvidiactl"], ["NVIDIA A30", "NVIDIA H200"]),
+      },
+      [],
+    ],
+    [
+      "a GPU of several",
+      {
+        host: { ...host, gpuModels: ["NVIDIA H200", "NVIDIA H200"], missingCudaTools: [] },
+        source: gpuSource(["/dev/nvidia1"], ["NVIDIA H200", "NVIDIA H200"]),
+      },
+      ["warning GpuNumberUncertain"],
+    ],
+    [
+      "a GPU of several, in the pod that has it",
+      {
+        inPlace: true,
+        host: { ...host, gpuModels: ["NVIDIA H200", "NVIDIA H200"], missingCudaTools: [] },
+        source: gpuSource(["/dev/nvidia1"], ["NVIDIA H200", "NVIDIA H200"]),
+      },
+      [],
+    ],
+    [
+      "another model under its number",
+      {
+        host: { ...host, gpuModels: ["NVIDIA H200", "NVIDIA A30"], missingCudaTools: [] },
+        source: gpuSource(["/dev/nvidia1"], ["NVIDIA H200", "NVIDIA H200"]),
+      },
+      ["error GpuModelDiffers"],
+    ],
+    [
+      "a number that the node has not",
+      {
+        host: { ...host, gpuModels: ["NVIDIA H200"], missingCudaTools: [] },
+        source: gpuSource(["/dev/nvidia1"], ["NVIDIA H200", "NVIDIA H200"]),
+      },
+      ["error GpuModelDiffers"],
     ],
     [
       "other GPUs",
