@@ -14,6 +14,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 // As CRIU 4.2.1 wrote it of a CUDA program, without its plugin's tool.
 const log = `(00.079844) Plugin "cuda_plugin" (version 512 hooks 13)
+(00.079900) Error (criu/util.c:1534): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted
 (00.080949) Warn  (cuda_plugin.c:585): cuda_plugin: check that cuda-checkpoint is present in $PATH
 (00.086528) Error (criu/proc_parse.c:118): handle_device_vma plugin failed: No such file or directory
 (00.086530) Error (criu/proc_parse.c:663): Can't handle non-regular mapping on 754's map 200600000

@@ -6,6 +6,8 @@ const logOf = (id: string): RegExp => new RegExp(`^/[^\\0]*/${id}/(criu-dump\\.l
 /** The causes are at a log's end. */
 const readBytes = 2 ** 20;
 const mostErrors = 8;
+/** That it failed at all, and what it goes on without. */
+const unimportant = /: Dumping FAILED\.$|: rlimit: Can't setup /;
 
 /**
  * CRIU's errors in the log of a dump that failed: engines tell only where the log is.
@@ -30,7 +32,7 @@ export async function readDumpErrors(id: string, path: string): Promise<readonly
       .toString("utf8", 0, bytesRead)
       .split("\n")
       .flatMap((line) => /\bError \(.*/.exec(line)?.[0].slice(0, 300) ?? [])
-      .filter((error) => !error.endsWith(": Dumping FAILED."))
+      .filter((error) => !unimportant.test(error))
       .slice(-mostErrors);
   } finally {
     await file.close();
