@@ -99,7 +99,7 @@ export function createSimulatedFleet(
       push: () => Promise.reject(new Error("not simulated")),
       pull: () => Promise.reject(new Error("not simulated")),
       findImage: () => call(() => ({ onNode: true })),
-      dumpErrors: () => call(() => ({ errors: [] })),
+      failedDump: () => call(() => ({ errors: [] })),
       copyTo: (digest, target) => target.put(digest, 0, node, emptyMessage),
       put: (digest, _size, from) =>
         call(() => {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { FleetwrightError } from "@fleetwright/kube";
 import type { KeyPair } from "@fleetwright/kube";
-import type { AgentCheckpoint } from "../node/agent-service.ts";
+import type { AgentCheckpoint, FailedDump } from "../node/agent-service.ts";
 import type { LiveContainer, LiveProcessSummary } from "../node/containers.ts";
 import type { NodeFacts } from "../node/node-facts.ts";
 import type { Tombstone, UnreadableFile } from "../node/store.ts";
@@ -54,8 +54,8 @@ export interface AgentClient {
     signal?: AbortSignal,
     options?: { readonly gpuMemory?: boolean },
   ): Promise<LiveContainer<LiveProcessSummary>>;
-  /** CRIU's own words in the log of a dump that failed. @param path of the log, as the engine told it */
-  dumpErrors(id: string, path: string, signal?: AbortSignal): Promise<{ readonly errors: readonly string[] }>;
+  /** After a dump that failed: CRIU's own words, and CUDA programs that it left locked go on. @param path of its log, as the engine told it */
+  failedDump(id: string, path: string, signal?: AbortSignal): Promise<FailedDump>;
   verifyContainer(
     id: string,
     digest: string,
@@ -186,7 +186,7 @@ export function createAgentClient(address: AgentAddress, identity: AgentIdentity
     },
     container: (id, signal, { gpuMemory = false } = {}) =>
       json("GET", `/v1/containers/${id}${gpuMemory ? "?gpuMemory=true" : ""}`, signal),
-    dumpErrors: (id, path, signal) => json("POST", `/v1/containers/${id}/dump-errors`, signal, { path }),
+    failedDump: (id, path, signal) => json("POST", `/v1/containers/${id}/failed-dump`, signal, { path }),
     verifyContainer: (id, digest, signal) => json("POST", `/v1/containers/${id}/verify`, signal, { digest }),
     push: (digest, target, signal) => json("POST", `/v1/checkpoints/${digest}/push`, signal, target),
     pull: (source, signal) => json("POST", "/v1/pull", signal, source),

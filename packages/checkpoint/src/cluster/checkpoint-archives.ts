@@ -1,7 +1,7 @@
 import type { ContainerCheckpoint } from "@fleetwright/api";
 import type { Client, Clock, Informer, Node } from "@fleetwright/kube";
 import { dumpLogOf } from "../core/verdict/refusal.ts";
-import type { AgentCheckpoint } from "../node/agent-service.ts";
+import type { AgentCheckpoint, FailedDump } from "../node/agent-service.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";
@@ -99,19 +99,19 @@ export async function deleteArchives(
   return true;
 }
 
-/** What CRIU wrote of a dump that failed, where the engine's answer names its log; without it, an answer must do. */
-export async function criuErrorsOf(
+/** What the node knows of a dump that failed, where the engine's answer names CRIU's log; otherwise the answer must do. */
+export async function failedDump(
   agent: AgentClient,
   id: string,
   body: string,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<FailedDump> {
   const log = dumpLogOf(body);
-  if (log === undefined) return [];
+  if (log === undefined) return { errors: [] };
   try {
-    return (await agent.dumpErrors(id, log, signal)).errors;
+    return await agent.failedDump(id, log, signal);
   } catch (error) {
     if (signal.aborted) throw error;
-    return [];
+    return { errors: [] };
   }
 }

@@ -29,7 +29,7 @@ import { verdictOf } from "../core/verdict/verdict-codes.ts";
 import type { AgentCheckpoint } from "../node/agent-service.ts";
 import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";
-import { attemptEnds, criuErrorsOf, deleteArchives, findArchive, isUnderWay } from "./checkpoint-archives.ts";
+import { attemptEnds, deleteArchives, failedDump, findArchive, isUnderWay } from "./checkpoint-archives.ts";
 import { KubeletRefusal } from "./kubelet.ts";
 import type { Taker } from "./kubelet.ts";
 import type { NodeSlots } from "./node-slots.ts";
@@ -315,11 +315,11 @@ export class CheckpointReconciler implements Reconciler {
     } catch (error) {
       if (signal.aborted || !(error instanceof KubeletRefusal)) throw error;
       const { status, body, through } = error;
-      const criuErrors = await criuErrorsOf(agent, engineId(container.containerID), body, signal);
+      const dump = await failedDump(agent, engineId(container.containerID), body, signal);
       throw new Refused(
         checkpointReasons.failed,
-        [`container "${name}": ${error.message}`, ...criuErrors.slice(0, 1)].join("; CRIU: "),
-        [this.#options.judge.explain({ status, body, through, criuErrors }, name, nodeName)],
+        [`container "${name}": ${error.message}`, ...dump.errors.slice(0, 1)].join("; CRIU: "),
+        [this.#options.judge.explain({ status, body, through, dump }, name, nodeName)],
       );
     } finally {
       this.#calls.delete(call);

@@ -15,6 +15,7 @@ import { verifyRestore } from "../core/inspect/verify-restore.ts";
 import type { HostFacts } from "../core/image/annotations.ts";
 import { openArchiveFile } from "./archive-file.ts";
 import { readLiveContainer, summarizeContainer } from "./containers.ts";
+import { leavesLocked, unlockCuda, type CudaLocks } from "./cuda-locks.ts";
 import { readDumpErrors } from "./dump-log.ts";
 import { readGpuMemory } from "./nvidia.ts";
 import { imageOf } from "./store.ts";
@@ -44,6 +45,11 @@ export interface AuditEntry {
 export interface AgentCheckpoint extends StoredCheckpoint {
   /** Digest of the engine image's manifest. */
   readonly image: string;
+}
+
+/** What CRIU wrote of a dump that failed, and what became of CUDA programs that it left locked. */
+export interface FailedDump extends Partial<CudaLocks> {
+  readonly errors: readonly string[];
 }
 
 export interface AgentServiceOptions {
@@ -223,11 +229,12 @@ function storeRoutes({ store, node }: AgentServiceOptions): readonly AgentRoute[
     },
     {
       method: "POST",
-      path: /^\/v1\/containers\/([0-9a-f]{64})\/dump-errors$/,
+      path: /^\/v1\/containers\/([0-9a-f]{64})\/failed-dump$/,
       right: "manage",
       async handle({ parts: [id = ""], json }) {
         const path = (await json())["path"];
-        return { errors: typeof path === "string" ? await readDumpErrors(id, path) : [] };
+        const errors = typeof path === "string" ? await readDumpErrors(id, path) : [];
+        return { errors, ...(leavesLocked(errors) && (await unlockCuda(id))) } satisfies FailedDump;
       },
     },
     {

@@ -12,6 +12,7 @@ import { judgeRestore } from "../core/verdict/restore.ts";
 import { openArchiveFile } from "./archive-file.ts";
 import type { ArchiveFile } from "./archive-file.ts";
 import { readLiveContainer, summarizeContainer } from "./containers.ts";
+import { leavesLocked, unlockCuda } from "./cuda-locks.ts";
 import { parseGpuMemory } from "./nvidia.ts";
 import process from "./testdata/cuda-process.json" with { type: "json" };
 
@@ -83,6 +84,30 @@ describe("a CUDA program in a container", () => {
     const findings = await lintCheckpoint(archive);
     expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
     expect(findings.map(({ code }) => code)).toContain("DriverMount");
+  });
+
+  it("is unlocked where a dump that failed left it locked", async () => {
+    // As CRIU 4.2.1 wrote it of a program with managed memory, which stood still until it was unlocked.
+    const errors = [
+      "Error (cuda_plugin.c:397): cuda_plugin: CHECKPOINT_DEVICES failed with error 801",
+      "Error (cuda_plugin.c:510): cuda_plugin: RESUME_DEVICES RESTORE failed with error 401",
+    ];
+    expect([leavesLocked(errors), leavesLocked(errors.slice(0, 1))]).toEqual([true, false]);
+    const calls: string[] = [];
+    const answering =
+      (state: string) =>
+      async (...words: readonly string[]) => {
+        calls.push(words.join(" "));
+        return Promise.resolve(words[0] === "--get-state" ? `${state}\n` : "");
+      };
+    const pid = process.hostPid;
+    const locked = await unlockCuda(process.id, { proc, run: answering("locked") });
+    expect(locked).toEqual({ unlocked: [pid], stillLocked: [] });
+    const running = await unlockCuda(process.id, { proc, run: answering("running") });
+    expect(running).toEqual({ unlocked: [], stillLocked: [] });
+    expect(calls).toEqual([`--get-state --pid ${pid}`, `--action unlock --pid ${pid}`, `--get-state --pid ${pid}`]);
+    const failing = () => Promise.reject(new Error("no such program"));
+    expect(await unlockCuda(process.id, { proc, run: failing })).toEqual({ unlocked: [], stillLocked: [pid] });
   });
 
   it("is what it was once it is restored, and stands still when it has no GPU", async () => {

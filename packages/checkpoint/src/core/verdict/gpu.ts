@@ -5,7 +5,7 @@ import type { Verdict } from "./verdict-codes.ts";
 
 /** What a program does with NVIDIA GPUs, as far as it decides whether CRIU's CUDA plugin can save it. */
 export interface GpuUse {
-  /** Address space of CUDA's managed memory; the driver answers its checkpoint with CUDA_ERROR_NOT_SUPPORTED (seen with 580). */
+  /** Address space of CUDA's managed memory; the driver answers its checkpoint with CUDA_ERROR_NOT_SUPPORTED (801, seen with 580). */
   readonly managedBytes: number;
   /** It is a client of CUDA's Multi-Process Service. */
   readonly usesMps: boolean;
@@ -68,7 +68,11 @@ export function gpuVerdicts(
   if (!isAtLeast(driver, "555.0")) verdicts.push(verdictOf("GpuDriverTooOld", `the NVIDIA driver is ${driver}`, name));
   if (gpu !== undefined && gpu.managedBytes > 0)
     verdicts.push(
-      verdictOf("GpuManagedMemory", `container "${name}" has ${mebibytes(gpu.managedBytes)} of managed memory`, name),
+      verdictOf(
+        isAtLeast(driver, "581.0") ? "GpuManagedMemoryUntried" : "GpuManagedMemory",
+        `container "${name}" has ${mebibytes(gpu.managedBytes)} of managed memory`,
+        name,
+      ),
     );
   const hasTools = missing?.length === 0;
   const lacks =

@@ -6,8 +6,12 @@ export interface TakingRefusal {
   readonly status: number;
   readonly body: string;
   readonly through: "kubelet" | "api-server";
-  /** What CRIU wrote into the log that the answer names. */
-  readonly criuErrors?: readonly string[];
+  /** From the node: CRIU's errors in the log that the answer names, and CUDA programs that it left locked. */
+  readonly dump?: {
+    readonly errors: readonly string[];
+    readonly unlocked?: readonly number[];
+    readonly stillLocked?: readonly number[];
+  };
 }
 
 /** The log that an engine names instead of a cause (runc: `criu failed: type DUMP errno 3 path= …/criu-dump.log`). */
@@ -25,6 +29,8 @@ const texts: readonly (readonly [text: RegExp, code: VerdictCodeName])[] = [
   [/CRIU (binary )?not found|criu.*executable file not found|exec: "criu"|install criu/i, "CriuMissing"],
   [/criu.*(version|too old)|checkpoint\/restore requires at least CRIU/i, "CriuTooOld"],
   [/Connected TCP socket|tcp-established|established.*TCP/i, "TcpRefused"],
+  [/cuda_plugin: CHECKPOINT_DEVICES failed/, "GpuRefused"],
+  [/Timeout reached\. Try to interrupt/, "HaltTimedOut"],
   [/file locks are hold/i, "FileLocks"],
   [/Can't dump ghost file/i, "GhostFileTooLarge"],
   [/handle_device_vma plugin failed|Can't handle non-regular mapping/i, "DeviceInUse"],
@@ -38,14 +44,20 @@ const texts: readonly (readonly [text: RegExp, code: VerdictCodeName])[] = [
 
 /** Why a checkpoint was not taken, as a reason with what to do. */
 export function explainRefusal(
-  { status, body, through, criuErrors = [] }: TakingRefusal,
+  { status, body, through, dump: { errors, unlocked = [], stillLocked = [] } = { errors: [] } }: TakingRefusal,
   container: string,
   nodeName: string,
 ): Verdict {
   const said = body.trim().replace(/\s+/g, " ").slice(0, 1_000);
-  const criu = criuErrors.length > 0 ? `; CRIU: ${criuErrors.join("; ").slice(0, 1_500)}` : "";
-  const message = `node "${nodeName}" answered ${status}: ${said}${criu}`;
-  const all = [body, ...criuErrors].join("\n");
+  const more = [
+    ...(errors.length > 0 ? [`CRIU: ${errors.join("; ").slice(0, 1_500)}`] : []),
+    ...(unlocked.length > 0 ? [`CUDA programs that it left locked were unlocked: ${unlocked.join(", ")}`] : []),
+    ...(stillLocked.length > 0
+      ? [`CUDA programs may be locked and stand still (cuda-checkpoint --action unlock): ${stillLocked.join(", ")}`]
+      : []),
+  ];
+  const message = [`node "${nodeName}" answered ${status}: ${said}`, ...more].join("; ");
+  const all = [body, ...errors].join("\n");
   const code = ((): VerdictCodeName => {
     if (status === 401) return "Unauthorized";
     if (status === 403) return through === "api-server" ? "ForbiddenToApiServer" : "Forbidden";

@@ -112,9 +112,20 @@ export const verdictCodes = {
     action: "raise the container's limits.memory by its GPU memory",
   },
   GpuManagedMemory: {
+    severity: "error",
+    cause:
+      "a program has CUDA managed memory (UVM), which drivers up to 580 refuse to checkpoint; CRIU 4.2 then leaves it locked",
+    action: "use plain allocations (cudaMalloc)",
+  },
+  GpuManagedMemoryUntried: {
     severity: "warning",
-    cause: "a program has CUDA managed memory (UVM), which drivers up to 580 do not checkpoint; the container goes on",
-    action: "use plain allocations (cudaMalloc), or accept the risk where the driver can",
+    cause: "a program has CUDA managed memory (UVM), which drivers up to 580 refuse to checkpoint",
+    action: "use plain allocations (cudaMalloc), or accept the risk: a program that is left locked is unlocked again",
+  },
+  GpuRefused: {
+    severity: "error",
+    cause: "the NVIDIA driver refused to checkpoint a program, as it does with managed memory",
+    action: "use plain allocations (cudaMalloc); see CRIU's words for the driver's error",
   },
   GpuMig: {
     severity: "error",
@@ -140,6 +151,11 @@ export const verdictCodes = {
     severity: "error",
     cause: "the container had established TCP connections when it was frozen",
     action: "try again when they are closed, or set tcp-established in /etc/criu/runc.conf",
+  },
+  HaltTimedOut: {
+    severity: "error",
+    cause: "CRIU could not halt the container within its timeout, 10 s unless set: a GPU kernel that runs for longer",
+    action: "put timeout 60 into /etc/criu/runc.conf on the node, or try again between such kernels",
   },
   FileLocks: {
     severity: "error",

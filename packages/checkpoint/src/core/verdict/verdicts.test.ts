@@ -65,7 +65,12 @@ describe("before a checkpoint is taken", () => {
     [
       "managed memory",
       { nvidia: { missing: [] }, containers: [gpu({ managedBytes: 4096 })] },
-      ["warning GpuManagedMemory", "info GpuMemoryCopied"],
+      ["warning GpuManagedMemoryUntried", "info GpuMemoryCopied"],
+    ],
+    [
+      "managed memory with a driver that was seen to refuse it",
+      { nvidia: { driver: "580.159.04", missing: [] }, containers: [gpu({ managedBytes: 4096 })] },
+      ["error GpuManagedMemory", "info GpuMemoryCopied"],
     ],
     [
       "GPU memory that the memory limit has no room for",
@@ -167,13 +172,25 @@ describe("a kubelet's refusal", () => {
     });
   });
   it.each([
+    ["Error (cuda_plugin.c:397): cuda_plugin: CHECKPOINT_DEVICES failed with error 801", "GpuRefused"],
+    ["Error (criu/cr-dump.c:1655): Timeout reached. Try to interrupt: 0", "HaltTimedOut"],
     ["Error (criu/file-lock.c:118): Some file locks are hold by dumping tasks!", "FileLocks"],
     ["Error (criu/files-reg.c:900): Can't dump ghost file /tmp/x of 2097152 size, increase limit", "GhostFileTooLarge"],
     ["Error (criu/proc_parse.c:118): handle_device_vma plugin failed: No such file or directory", "DeviceInUse"],
   ])("looks for the cause in CRIU's log: %s", (error, code) => {
     const body = "runc did not terminate successfully: criu failed: type DUMP errno 0 path= /run/x/criu-dump.log";
-    const verdict = explainRefusal({ status: 500, body, through: "kubelet", criuErrors: [error] }, "main", "node-1");
+    const verdict = explainRefusal(
+      { status: 500, body, through: "kubelet", dump: { errors: [error] } },
+      "main",
+      "node-1",
+    );
     expect(verdict).toMatchObject({ code, message: expect.stringContaining(`; CRIU: ${error}`) as string });
+  });
+  it("tells what became of CUDA programs that a dump left locked", () => {
+    const dump = { errors: ["Error (x): y"], unlocked: [7], stillLocked: [8, 9] };
+    expect(explainRefusal({ status: 500, body: "no", through: "kubelet", dump }, "main", "n").message).toMatch(
+      /were unlocked: 7; .*stand still.*: 8, 9$/,
+    );
   });
   it("finds the log that an engine names", () => {
     const text = 'errno 0 path= /run/containerd/io.containerd.runtime.v2.task/k8s.io/ab/criu-dump.log"';
