@@ -117,3 +117,13 @@ it("holds archives against a digest, and a chain of evidence against a key", asy
     stdout: expect.stringContaining("Truncated: the head counts 1 records, 0 are here") as string,
   });
 });
+
+it("ends when the agent cannot serve the manager, and says why", async () => {
+  const words = ["agent", "--checkpoints", join(folder, "store"), "--image-port", "0"];
+  const none = join(folder, "no-certificates");
+  expect(await runProgram([...words, "--cert-dir", none])).toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr: expect.stringContaining(`${none}/tls.crt: cannot be read`) as string,
+  });
+});

@@ -77,7 +77,10 @@ export const agentCommand = defineCommand({
       witness: evidence,
       limitBytes: options.limit,
     });
+    // Whatever fails below: what listens keeps no process alive.
+    await using open = new AsyncDisposableStack();
     const images = await startImageServer({ store, port: options.imagePort, logger });
+    open.defer(() => images.close());
     const audit = (entry: AuditEntry): void => {
       if (options.auditLog === "") logger.info({ audit: entry }, "call");
       else
@@ -126,6 +129,7 @@ export const agentCommand = defineCommand({
         pair,
         authority,
       );
+      open.adopt(service, (each) => each.close());
       served = files.run(signal);
     }
     const { checkpoints, unreadable } = await store.list();
@@ -135,8 +139,6 @@ export const agentCommand = defineCommand({
     );
     if (!signal.aborted)
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    await service?.close();
-    await images.close();
     await served;
   },
 });
