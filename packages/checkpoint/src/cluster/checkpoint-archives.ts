@@ -1,7 +1,7 @@
 import type { ContainerCheckpoint } from "@fleetwright/api";
 import type { Client, Clock, Informer, Node } from "@fleetwright/kube";
-import { dumpLogOf } from "../core/verdict/refusal.ts";
-import type { AgentCheckpoint, FailedDump } from "../node/agent-service.ts";
+import { dumpLogOf, type FailedDump } from "../core/verdict/refusal.ts";
+import type { AgentCheckpoint } from "../node/agent-service.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Agents } from "./agents.ts";
 import type { Artifacts } from "./artifacts.ts";

@@ -13,9 +13,10 @@ import { readProcesses } from "../core/inspect/processes.ts";
 import { readMounts, readStatistics } from "../core/inspect/summary.ts";
 import { verifyRestore } from "../core/inspect/verify-restore.ts";
 import type { HostFacts } from "../core/image/annotations.ts";
+import type { FailedDump } from "../core/verdict/refusal.ts";
 import { openArchiveFile } from "./archive-file.ts";
 import { readLiveContainer, summarizeContainer } from "./containers.ts";
-import { leavesLocked, unlockCuda, type CudaLocks } from "./cuda-locks.ts";
+import { leavesLocked, unlockCuda } from "./cuda-locks.ts";
 import { readDumpErrors } from "./dump-log.ts";
 import { readGpuMemory } from "./nvidia.ts";
 import { imageOf } from "./store.ts";
@@ -45,11 +46,6 @@ export interface AuditEntry {
 export interface AgentCheckpoint extends StoredCheckpoint {
   /** Digest of the engine image's manifest. */
   readonly image: string;
-}
-
-/** What CRIU wrote of a dump that failed, and what became of CUDA programs that it left locked. */
-export interface FailedDump extends Partial<CudaLocks> {
-  readonly errors: readonly string[];
 }
 
 export interface AgentServiceOptions {

@@ -1,12 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import type { FailedDump } from "../core/verdict/refusal.ts";
 import { readLiveContainer } from "./containers.ts";
-
-/** What became of CUDA programs that a dump left locked, by their PIDs on the node. */
-export interface CudaLocks {
-  readonly unlocked: readonly number[];
-  readonly stillLocked: readonly number[];
-}
 
 /** Runs NVIDIA's `cuda-checkpoint`, as CRIU's plugin finds it; what it prints. */
 type RunCudaCheckpoint = (...args: readonly string[]) => Promise<string>;
@@ -22,11 +17,12 @@ export const leavesLocked = (criuErrors: readonly string[]): boolean =>
  * Lets a container's CUDA programs go on that stand still at their next call, because a dump that failed left them locked. Seen with managed memory on driver 580.
  *
  * @param id of the container
+ * @returns PIDs on the node
  */
 export async function unlockCuda(
   id: string,
   { proc, run = runCudaCheckpoint }: { readonly proc?: string; readonly run?: RunCudaCheckpoint } = {},
-): Promise<CudaLocks> {
+): Promise<Required<Pick<FailedDump, "unlocked" | "stillLocked">>> {
   const { processes } = await readLiveContainer(id, { ...(proc && { proc }) });
   const unlocked: number[] = [];
   const stillLocked: number[] = [];

@@ -122,7 +122,7 @@ function engineOf(annotations: Fields): Engine {
 }
 
 /** Every engine makes these itself (CRI-O's list, server/container_restore.go). */
-const madeByEngine =
+export const madeByEngine =
   /^\/(proc|dev|sys)(\/|$)|^\/etc\/(hostname|hosts|resolv\.conf)$|^(\/var)?\/run\/(secrets|\.containerenv)(\/|$)/;
 
 /** Go's zero time means "never". */

@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { madeByEngine } from "../archive/metadata.ts";
 import type { RuntimeSpec, SpecMount } from "../inspect/runtime-spec.ts";
 import { findingOf, quoted, some } from "./lint-codes.ts";
 import type { LintFinding } from "./lint-codes.ts";
@@ -22,9 +23,6 @@ const dangerousCapabilities = new Set(
 /** What the engines make for every container or pod, and what the kubelet keeps for one: mounted anew in a new pod. */
 const ownSources =
   /\/pods\/[^/]+\/(volumes|volume-subpaths|containers|etc-hosts)(\/|$)|\/sandboxes\/[^/]+\/(hostname|resolv\.conf|shm)$|\/(userdata|rundata)\/[^/]*$|\/overlay-containers\/|\/libpod\//;
-/** Mounts that every engine makes itself. */
-const ownDestinations =
-  /^\/(proc|dev|sys)(\/|$)|^\/etc\/(hostname|hosts|resolv\.conf)$|^(\/var)?\/run\/(secrets|\.containerenv)(\/|$)/;
 const sensitiveSources =
   /^\/$|^\/(etc|proc|sys|dev|boot|root|usr|lib|lib64|bin|sbin)(\/|$)|^(\/var)?\/run\/?$|\.sock$|^\/var\/?$|^\/var\/lib\/?$|^\/var\/lib\/(kubelet|containerd|containers|docker|etcd)\/?$/;
 
@@ -51,7 +49,7 @@ function lintMounts(spec: RuntimeSpec, declared: readonly string[] | undefined):
       driver.push(basename(destination));
       continue;
     }
-    if (known && !known.has(plain(destination)) && !ownDestinations.test(destination))
+    if (known && !known.has(plain(destination)) && !madeByEngine.test(destination))
       findings.push(
         findingOf("UndeclaredMount", place, `${text}: the new pod mounts ${some([...known]) || "nothing"}`),
       );

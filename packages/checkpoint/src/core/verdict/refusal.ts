@@ -1,17 +1,19 @@
 import { verdictOf } from "./verdict-codes.ts";
 import type { Verdict, VerdictCodeName } from "./verdict-codes.ts";
 
+/** What the node tells of a dump that failed: CRIU's errors in the log that the answer names, and by their PIDs CUDA programs that it left locked. */
+export interface FailedDump {
+  readonly errors: readonly string[];
+  readonly unlocked?: readonly number[];
+  readonly stillLocked?: readonly number[];
+}
+
 /** What a kubelet or the API server's proxy answered to `POST /checkpoint/…`. */
 export interface TakingRefusal {
   readonly status: number;
   readonly body: string;
   readonly through: "kubelet" | "api-server";
-  /** From the node: CRIU's errors in the log that the answer names, and CUDA programs that it left locked. */
-  readonly dump?: {
-    readonly errors: readonly string[];
-    readonly unlocked?: readonly number[];
-    readonly stillLocked?: readonly number[];
-  };
+  readonly dump?: FailedDump;
 }
 
 /** The log that an engine names instead of a cause (runc: `criu failed: type DUMP errno 3 path= …/criu-dump.log`). */
@@ -42,6 +44,9 @@ const texts: readonly (readonly [text: RegExp, code: VerdictCodeName])[] = [
   ],
 ];
 
+/** Of a message: what the API server takes is 4,096. */
+const mostCharacters = 4_000;
+
 /** Why a checkpoint was not taken, as a reason with what to do. */
 export function explainRefusal(
   { status, body, through, dump: { errors, unlocked = [], stillLocked = [] } = { errors: [] } }: TakingRefusal,
@@ -56,7 +61,7 @@ export function explainRefusal(
       ? [`CUDA programs may be locked and stand still (cuda-checkpoint --action unlock): ${stillLocked.join(", ")}`]
       : []),
   ];
-  const message = [`node "${nodeName}" answered ${status}: ${said}`, ...more].join("; ");
+  const message = [`node "${nodeName}" answered ${status}: ${said}`, ...more].join("; ").slice(0, mostCharacters);
   const all = [body, ...errors].join("\n");
   const code = ((): VerdictCodeName => {
     if (status === 401) return "Unauthorized";

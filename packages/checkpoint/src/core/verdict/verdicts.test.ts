@@ -191,6 +191,9 @@ describe("a kubelet's refusal", () => {
     expect(explainRefusal({ status: 500, body: "no", through: "kubelet", dump }, "main", "n").message).toMatch(
       /were unlocked: 7; .*stand still.*: 8, 9$/,
     );
+    const many = { ...dump, unlocked: Array.from({ length: 2_000 }, (_, index) => index) };
+    const { message } = explainRefusal({ status: 500, body: "no", through: "kubelet", dump: many }, "main", "n");
+    expect(message.length).toBe(4_000);
   });
   it("finds the log that an engine names", () => {
     const text = 'errno 0 path= /run/containerd/io.containerd.runtime.v2.task/k8s.io/ab/criu-dump.log"';
