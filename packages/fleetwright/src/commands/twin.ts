@@ -57,14 +57,12 @@ async function readCredentials(
   directory: string,
   clock: Parameters<typeof loadCertificateAuthority>[0],
 ): Promise<NonNullable<TwinOptions["credentials"]>> {
+  // One after the other: of several that are missing, the first is named each time.
   const read = (name: string): Promise<string> => readFile(`${directory}/${name}`, "utf8");
-  const [caCertificate, caKey, certificate, key, serviceAccountKey] = await Promise.all([
-    read("ca.crt"),
-    read("ca.key"),
-    read("apiserver.crt"),
-    read("apiserver.key"),
-    read("service-accounts.key"),
-  ]);
-  const authority = await loadCertificateAuthority(clock, { certificate: caCertificate, key: caKey });
-  return { authority, serving: { certificate, key }, serviceAccountKey };
+  const authority = await loadCertificateAuthority(clock, {
+    certificate: await read("ca.crt"),
+    key: await read("ca.key"),
+  });
+  const serving = { certificate: await read("apiserver.crt"), key: await read("apiserver.key") };
+  return { authority, serving, serviceAccountKey: await read("service-accounts.key") };
 }

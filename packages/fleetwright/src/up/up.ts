@@ -50,7 +50,8 @@ export async function startUp(options: UpOptions): Promise<Up> {
   const { clock, random, logger, progress, signal } = options;
   // Files first: what is wrong in them must not cost a start.
   const fleet = await readFleetFile(options.fleet ?? exampleFleetFile());
-  const manifests = await Promise.all(fleet.manifests.map((path) => readManifest(path, async () => "")));
+  const manifests: (readonly ManifestObject[])[] = [];
+  for (const path of fleet.manifests) manifests.push(await readManifest(path, async () => ""));
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).toReversed()) await one();

@@ -64,7 +64,9 @@ export function createCertificateFiles(options: CertificateFilesOptions): Certif
   let bundleDueAt = 0;
   const self: CertificateFiles = {
     async sync(signal) {
-      const [certificate, key] = await Promise.all([read(directory, "tls.crt"), read(directory, "tls.key")]);
+      // One after the other: of two that are missing, the same one is named each time.
+      const certificate = await read(directory, "tls.crt");
+      const key = await read(directory, "tls.key");
       const isNew = certificate + key !== served;
       if (isNew) requirePair(directory, certificate, key);
       const bundle = await read(directory, "ca.crt").catch(() => "");
