@@ -10,6 +10,7 @@ export function generateCrds(): ReadonlyMap<string, string> {
         customResourceDefinition(resource),
         {
           lineWidth: 0,
+          compat: "yaml-1.1",
           aliasDuplicateObjects: false,
         },
       )}`,

@@ -1,5 +1,5 @@
 import { Type, type Static } from "typebox";
-import { verdicts } from "./checkpoint.ts";
+import { verdicts, waitingForManager } from "./checkpoint.ts";
 import { conditions } from "./condition.ts";
 import type { CustomResource } from "./custom-resource.ts";
 import { apiGroup } from "./labels.ts";
@@ -145,7 +145,10 @@ const status = Type.Object(
     ),
     conditions: Type.Optional(conditions),
   },
-  { description: "How far it is. Written by the manager only." },
+  {
+    default: { phase: "Pending", conditions: [waitingForManager] },
+    description: "How far it is. Written by the manager only.",
+  },
 );
 
 export type CheckpointRestoreSpec = Readonly<Static<typeof spec>>;

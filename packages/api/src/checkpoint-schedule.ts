@@ -1,5 +1,5 @@
 import { Type, type Static } from "typebox";
-import { CheckpointDestinationSchema } from "./checkpoint.ts";
+import { CheckpointDestinationSchema, waitingForManager } from "./checkpoint.ts";
 import { conditions } from "./condition.ts";
 import type { CustomResource } from "./custom-resource.ts";
 import { apiGroup } from "./labels.ts";
@@ -219,7 +219,7 @@ const status = Type.Object(
     ),
     conditions: Type.Optional(conditions),
   },
-  { description: "What came of it. Written by the manager only." },
+  { default: { conditions: [waitingForManager] }, description: "What came of it. Written by the manager only." },
 );
 
 export type CheckpointScheduleSpec = Readonly<Static<typeof spec>>;
@@ -261,10 +261,12 @@ export const CheckpointSchedules: CustomResource<CheckpointSchedule> = {
     { name: "Schedule", type: "string", jsonPath: ".spec.schedule" },
     { name: "Interval", type: "integer", jsonPath: ".spec.intervalSeconds", description: "seconds" },
     { name: "Suspend", type: "boolean", jsonPath: ".spec.suspend" },
+    { name: "Ready", type: "string", jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
     { name: "Pods", type: "integer", jsonPath: ".status.pods" },
     { name: "Kept", type: "integer", jsonPath: ".status.checkpoints" },
     { name: "Last", type: "date", jsonPath: ".status.lastScheduleTime" },
     { name: "Rehearsed", type: "string", jsonPath: ".status.rehearsal.result" },
+    { name: "Message", type: "string", jsonPath: ".status.conditions[?(@.type=='Ready')].message", priority: 1 },
     { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
   ],
 };

@@ -1,5 +1,5 @@
 import { Type, type Static } from "typebox";
-import { conditions } from "./condition.ts";
+import { conditions, unattended } from "./condition.ts";
 import type { CustomResource } from "./custom-resource.ts";
 import { apiGroup } from "./labels.ts";
 import type { ResourceMeta } from "./object-meta.ts";
@@ -180,6 +180,11 @@ export type ContainerCheckpoint = Readonly<Static<typeof containerStatus>>;
 /** How far a checkpoint is. `Stored`: on its node, the registry is still to come. */
 export type CheckpointPhase = "Pending" | "InProgress" | "Stored" | "Completed" | "Failed";
 
+/** Of all three kinds. */
+export const waitingForManager = unattended(
+  "no manager that looks after checkpoints (--agent-cert-dir) has seen it yet",
+);
+
 const status = Type.Object(
   {
     phase: Type.Optional(
@@ -224,7 +229,10 @@ const status = Type.Object(
     verdicts: Type.Optional(verdicts),
     conditions: Type.Optional(conditions),
   },
-  { description: "How far it is. Written by the manager only." },
+  {
+    default: { phase: "Pending", conditions: [waitingForManager] },
+    description: "How far it is. Written by the manager only.",
+  },
 );
 
 export type CheckpointSpec = Readonly<Static<typeof spec>>;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { setCondition, type Condition } from "./condition.ts";
+import { isUnattended, setCondition, unattended, type Condition } from "./condition.ts";
 
 const ready = (status: Condition["status"], at: string): Condition => ({
   type: "Ready",
@@ -19,4 +19,18 @@ describe("setCondition", () => {
     const list = setCondition([ready("True", "2026-01-01T00:00:00Z")], ready("False", "2026-01-02T00:00:00Z"));
     expect(list).toEqual([ready("False", "2026-01-02T00:00:00Z")]);
   });
+
+  it("does not keep the time of a default", () => {
+    const list = setCondition([unattended("nobody")], ready("Unknown", "2026-01-02T00:00:00Z"));
+    expect(list).toEqual([ready("Unknown", "2026-01-02T00:00:00Z")]);
+  });
+});
+
+it.each([
+  [undefined, true],
+  [[], true],
+  [[unattended("nobody")], true],
+  [[ready("Unknown", "2026-01-01T00:00:00Z")], false],
+] as const)("knows whether anybody has said something: %j", (list, expected) => {
+  expect(isUnattended(list)).toBe(expected);
 });

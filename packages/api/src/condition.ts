@@ -30,11 +30,30 @@ export const conditions = Type.Unsafe<readonly Condition[]>({
   description: "What the controller has to say about this object.",
 });
 
-/** Replaces a condition by its type; `lastTransitionTime` moves only when the status changes. */
+const never = "1970-01-01T00:00:00Z";
+
+/**
+ * A default for `status.conditions`: what the server itself says of an object until the manager does, so that `kubectl` tells of one that nobody looks after. Gateway API's resources do
+ * the same.
+ */
+export const unattended = (message: string): Condition => ({
+  type: "Ready",
+  status: "Unknown",
+  reason: "WaitingForManager",
+  message,
+  lastTransitionTime: never,
+});
+
+/** No manager has said anything of the object yet. */
+export const isUnattended = (list: readonly Condition[] | undefined): boolean =>
+  list === undefined || list.every(({ lastTransitionTime }) => lastTransitionTime === never);
+
+/** Replaces a condition by its type; `lastTransitionTime` moves only when the status changes, and from a default's. */
 export function setCondition(list: readonly Condition[], next: Condition): readonly Condition[] {
   const at = list.findIndex((condition) => condition.type === next.type);
   const before = list[at];
   if (!before) return [...list, next];
-  const merged = before.status === next.status ? { ...next, lastTransitionTime: before.lastTransitionTime } : next;
+  const { status, lastTransitionTime } = before;
+  const merged = status === next.status && lastTransitionTime !== never ? { ...next, lastTransitionTime } : next;
   return list.with(at, merged);
 }

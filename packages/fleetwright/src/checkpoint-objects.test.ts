@@ -1,3 +1,4 @@
+import { waitingForManager } from "@fleetwright/api";
 import type { CheckpointObject } from "@fleetwright/checkpoint";
 import { seededRandom, silentLogger, VirtualClock, type Client } from "@fleetwright/kube";
 import { expect, it } from "vitest";
@@ -15,6 +16,8 @@ it("tells what a checkpoint waits for while it waits, and when nobody looks afte
   const object: { -readonly [Key in keyof CheckpointObject]: CheckpointObject[Key] } = {
     metadata: { name: "web" },
     spec: { podName: "web" },
+    // As the server answers until a manager does.
+    status: { phase: "Pending", conditions: [waitingForManager] },
   };
   const client = {
     create: () => Promise.resolve(object),

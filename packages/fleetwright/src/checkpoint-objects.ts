@@ -1,3 +1,4 @@
+import { isUnattended, type Condition } from "@fleetwright/api";
 import { checkpoints, restores, type CheckpointObject, type RestoreObject } from "@fleetwright/checkpoint";
 import { FleetwrightError, isNotFound, sleep, type Client } from "@fleetwright/kube";
 import { clusterOptions, duration, outputOption, text, type CommandContext } from "./command.ts";
@@ -26,7 +27,7 @@ export const freshName = (context: CommandContext, base: string): string =>
 interface Ends {
   readonly status?: {
     readonly phase?: string;
-    readonly conditions?: readonly { readonly type: string; readonly message: string }[];
+    readonly conditions?: readonly Condition[];
   };
 }
 
@@ -39,18 +40,19 @@ async function untilEnd<T extends Ends>(
 ): Promise<T> {
   const began = context.clock.now();
   let said: string | undefined;
-  let isUnseen = false;
+  let saidUnseen = false;
   for (;;) {
     const object = await read();
     const phase = object.status?.phase ?? "Pending";
     if (ended.includes(phase) || waitMs === 0) return object;
-    const why = object.status?.conditions?.find(({ type }) => type === "Ready")?.message;
+    const unseen = isUnattended(object.status?.conditions);
+    const why = unseen ? undefined : object.status?.conditions?.find(({ type }) => type === "Ready")?.message;
     const state = why === undefined ? phase : `${phase}: ${why}`;
     if (state !== said) context.stderr(`${what}: ${state} …\n`);
     said = state;
     const waited = context.clock.now() - began;
-    if (object.status === undefined && waited > unseenMs && !isUnseen) {
-      isUnseen = true;
+    if (unseen && waited > unseenMs && !saidUnseen) {
+      saidUnseen = true;
       context.stderr(`${what}: nobody looks after it: see that a manager runs with --agent-cert-dir\n`);
     }
     if (waited > waitMs)

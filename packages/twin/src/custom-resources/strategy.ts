@@ -128,6 +128,12 @@ export function customResourceStrategy(version: CustomResourceDefinitionVersion,
     validate,
     validateUpdate,
     validateStatusUpdate,
+    beforeStore(value) {
+      // What is read from storage has its defaults, also for the status that was dropped at creation
+      // (apiextensions-apiserver/pkg/apiserver/customresource_handler.go, unstructuredDefaulter).
+      const object = untyped(value);
+      if (hasStatus && object["status"] === undefined) applyDefaults(object, schema);
+    },
     warnings: finalizerWarnings,
     selectableFields: selectable.map(({ name }) => name),
     fieldValue(object, field) {
