@@ -9,6 +9,12 @@ import { sizeText } from "./checkpoint-file.ts";
 const sum = ({ status }: CheckpointObject, field: "sizeBytes" | "frozenMicroseconds"): number =>
   (status?.containers ?? []).reduce((total, container) => total + (container[field] ?? 0), 0);
 
+/** Of one that is not whole there is nothing to tell. */
+const ofWhole =
+  (value: (checkpoint: CheckpointObject) => string | undefined) =>
+  (checkpoint: CheckpointObject): string =>
+    checkpoint.status?.phase === "Completed" || checkpoint.status?.phase === "Stored" ? (value(checkpoint) ?? "") : "";
+
 /** `fleetwright checkpoint list` */
 export const checkpointListCommand = defineCommand({
   name: "checkpoint list",
@@ -39,17 +45,14 @@ export const checkpointListCommand = defineCommand({
             { heading: "pod", value: ({ spec }) => spec.podName },
             { heading: "node", value: ({ status }) => status?.nodeName ?? "" },
             { heading: "phase", value: ({ status }) => status?.phase ?? "Pending" },
-            { heading: "size", value: (each) => sizeText(sum(each, "sizeBytes")) },
-            { heading: "frozen", value: (each) => `${Math.round(sum(each, "frozenMicroseconds") / 1000)} ms` },
+            { heading: "size", value: ofWhole((each) => sizeText(sum(each, "sizeBytes"))) },
+            { heading: "frozen", value: ofWhole((each) => `${Math.round(sum(each, "frozenMicroseconds") / 1000)} ms`) },
             {
               heading: "in registry",
               value: ({ status }) => (status?.containers?.some(({ artifact }) => artifact) ? "yes" : ""),
             },
             { heading: "pinned by", value: ({ spec }) => (spec.pins ?? []).map(({ owner }) => owner).join(",") },
-            {
-              heading: "taken",
-              value: ({ status, metadata }) => status?.completionTime ?? metadata.creationTimestamp ?? "",
-            },
+            { heading: "taken", value: ofWhole(({ status }) => status?.completionTime) },
           ],
           listed,
         );
