@@ -180,7 +180,7 @@ export type ContainerCheckpoint = Readonly<Static<typeof containerStatus>>;
 /** How far a checkpoint is. `Stored`: on its node, the registry is still to come. */
 export type CheckpointPhase = "Pending" | "InProgress" | "Stored" | "Completed" | "Failed";
 
-/** Of all three kinds. */
+/** What objects of all three kinds say until a manager has seen them. */
 export const waitingForManager = unattended(
   "no manager that looks after checkpoints (--agent-cert-dir) has seen it yet",
 );
