@@ -11,7 +11,6 @@ import type { Clock, KeyPair, Logger } from "@fleetwright/kube";
 import { openImages } from "../core/inspect/image-set.ts";
 import { readProcesses } from "../core/inspect/processes.ts";
 import { readMounts, readStatistics } from "../core/inspect/summary.ts";
-import { verifyRestore } from "../core/inspect/verify-restore.ts";
 import type { HostFacts } from "../core/image/annotations.ts";
 import type { FailedDump } from "../core/verdict/refusal.ts";
 import { openArchiveFile } from "./archive-file.ts";
@@ -21,6 +20,7 @@ import { readDumpErrors } from "./dump-log.ts";
 import { readGpuMemory } from "./nvidia.ts";
 import { imageOf } from "./store.ts";
 import type { CheckpointStore, StoredCheckpoint } from "./store.ts";
+import { verifyContainer } from "./verify-container.ts";
 
 /** Organizations (`O`) of client certificates, and what they may. */
 export const agentGroups = {
@@ -51,7 +51,7 @@ export interface AgentCheckpoint extends StoredCheckpoint {
 export interface AgentServiceOptions {
   readonly store: CheckpointStore;
   readonly node: () => Promise<unknown>;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly audit: (entry: AuditEntry) => void;
   readonly host: string;
@@ -122,7 +122,7 @@ const withImage = (checkpoint: StoredCheckpoint): AgentCheckpoint => ({
 
 const digestPath = "(sha256:[0-9a-f]{64})";
 
-function storeRoutes({ store, node }: AgentServiceOptions): readonly AgentRoute[] {
+function storeRoutes({ store, node, clock }: AgentServiceOptions): readonly AgentRoute[] {
   const required = async (digest = "") => {
     const found = await store.find(digest);
     if (!found) throw new AgentRefusal(404, "NotFound", `no checkpoint ${digest} in ${store.directory}`);
@@ -240,11 +240,8 @@ function storeRoutes({ store, node }: AgentServiceOptions): readonly AgentRoute[
       async handle({ parts: [id = ""], json }) {
         const digest = (await json())["digest"];
         const { path } = await required(typeof digest === "string" ? digest : "");
-        const live = await readLiveContainer(id);
         await using archive = await openArchiveFile(path, { workDirectory: store.directory });
-        const listening = live.tcp.filter(({ state }) => state === "listen").map(({ local }) => local);
-        const differences = await verifyRestore(openImages(archive.images), { processes: live.processes, listening });
-        return { running: live.processes.length > 0, differences };
+        return await verifyContainer(openImages(archive.images), () => readLiveContainer(id), clock);
       },
     },
   ];

@@ -21,6 +21,8 @@ export interface RestoredState {
   readonly processes: readonly RestoredProcess[];
   /** As `/proc/net/tcp` writes them: `00000000:1F90`. */
   readonly listening: readonly string[];
+  /** Commands of all processes that were seen lately. @default those of `processes` */
+  readonly programs?: ReadonlySet<string>;
 }
 
 /** Something that is not as the checkpoint has it. */
@@ -46,7 +48,7 @@ export async function verifyRestore(images: Images, live: RestoredState): Promis
   if (saved.length === 0)
     return [{ subject: "processes", message: "the checkpoint holds no process that could go on" }];
   const byPid = new Map(live.processes.map((process) => [process.pid, process]));
-  const commands = new Set(live.processes.map(({ command }) => command));
+  const programs = live.programs ?? new Set(live.processes.map(({ command }) => command));
   const first = saved.find(({ parent }) => !saved.some(({ pid }) => pid === parent)) ?? saved[0];
   let kept = 0;
   for (const process of saved) {
@@ -55,7 +57,7 @@ export async function verifyRestore(images: Images, live: RestoredState): Promis
     if (other === undefined || other.command !== process.command) {
       const found = other === undefined ? "is not there" : `is "${other.command}"`;
       // A shell's commands come and go.
-      if (isFirst || !commands.has(process.command))
+      if (isFirst || !programs.has(process.command))
         differences.push({
           subject: "processes",
           message: `process ${process.pid}, "${process.command}" in the checkpoint, ${found}`,
