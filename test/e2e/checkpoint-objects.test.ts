@@ -1,13 +1,8 @@
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { customResourceDefinition, customResources, waitingForManager } from "@fleetwright/api";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { waitingForManager } from "@fleetwright/api";
 import { checkpoints, restores, schedules } from "@fleetwright/checkpoint";
-import {
-  createClient,
-  CustomResourceDefinitions,
-  type Client,
-  type KubeObject,
-  type Resource,
-} from "@fleetwright/kube";
+import { installCustomResources } from "@fleetwright/fleetwright";
+import { createClient, systemClock, type Client, type KubeObject, type Resource } from "@fleetwright/kube";
 import type { ControlPlane } from "@fleetwright/lab";
 import { startServer } from "./server.ts";
 
@@ -16,11 +11,7 @@ let client: Client;
 beforeAll(async () => {
   controlPlane = await startServer();
   client = createClient({ kubeconfig: controlPlane.kubeconfigPath });
-  for (const kind of customResources) {
-    const definition = customResourceDefinition(kind) as unknown as KubeObject;
-    await client.apply(CustomResourceDefinitions, definition, { fieldManager: "test" });
-    await vi.waitFor(() => client.list(kind as Resource), { timeout: 30_000 });
-  }
+  await installCustomResources(client, systemClock, AbortSignal.timeout(60_000));
 });
 afterAll(async () => {
   await client?.close();

@@ -58,6 +58,7 @@ export type { Artifacts } from "./cluster/artifacts.ts";
 export * from "./cluster/create-checkpoints.ts";
 export { directTaker, proxyTaker, KubeletRefusal, type Taker } from "./cluster/kubelet.ts";
 export * from "./cluster/registry-artifacts.ts";
+export { isDone } from "./cluster/checkpoint-state.ts";
 export * from "./cluster/resources.ts";
 export { checkpointMetrics } from "./cluster/checkpoint-metrics.ts";
 export { defaultJudges } from "./cluster/judges.ts";

@@ -1,5 +1,5 @@
 import { isUnattended, type Condition } from "@fleetwright/api";
-import { checkpoints, restores, type CheckpointObject, type RestoreObject } from "@fleetwright/checkpoint";
+import { checkpoints, isDone, restores, type CheckpointObject, type RestoreObject } from "@fleetwright/checkpoint";
 import { FleetwrightError, isNotFound, sleep, type Client } from "@fleetwright/kube";
 import { clusterOptions, duration, outputOption, text, type CommandContext } from "./command.ts";
 
@@ -120,9 +120,7 @@ export async function findCheckpoint(client: Client, namespace: string, name: st
     }
   const pod = name.slice("pod/".length);
   const { items } = await client.list(checkpoints, { namespace });
-  const whole = items.filter(
-    ({ spec, status }) => spec.podName === pod && (status?.phase === "Completed" || status?.phase === "Stored"),
-  );
+  const whole = items.filter((checkpoint) => checkpoint.spec.podName === pod && isDone(checkpoint));
   const [newest] = whole.toSorted(
     (a, b) => Date.parse(b.status?.completionTime ?? "") - Date.parse(a.status?.completionTime ?? ""),
   );

@@ -1,2 +1,3 @@
 export type { Rights } from "./access.ts";
+export { installCustomResources } from "./up/install.ts";
 export { checkpointRights, managerRights } from "./rights.ts";

@@ -10,6 +10,7 @@ export const newestFirst = (all: readonly CheckpointObject[]): readonly Checkpoi
     .map((checkpoint) => ({ checkpoint, at: takenAt(checkpoint) }))
     .toSorted((a, b) => b.at - a.at)
     .map(({ checkpoint }) => checkpoint);
+/** Its archives are whole on their node, and in the registry or on their way there. */
 export const isDone = ({ status }: CheckpointObject): boolean =>
   status?.phase === "Completed" || status?.phase === "Stored";
 export const isOpen = ({ status }: CheckpointObject): boolean =>

@@ -1,4 +1,4 @@
-import { checkpoints, type CheckpointObject } from "@fleetwright/checkpoint";
+import { checkpoints, isDone, type CheckpointObject } from "@fleetwright/checkpoint";
 import { checkpointOptions } from "../checkpoint-objects.ts";
 import { defineCommand, flag, text } from "../command.ts";
 import { withCluster } from "../connection.ts";
@@ -13,7 +13,7 @@ const sum = ({ status }: CheckpointObject, field: "sizeBytes" | "frozenMicroseco
 const ofWhole =
   (value: (checkpoint: CheckpointObject) => string | undefined) =>
   (checkpoint: CheckpointObject): string =>
-    checkpoint.status?.phase === "Completed" || checkpoint.status?.phase === "Stored" ? (value(checkpoint) ?? "") : "";
+    isDone(checkpoint) ? (value(checkpoint) ?? "") : "";
 
 /** `fleetwright checkpoint list` */
 export const checkpointListCommand = defineCommand({

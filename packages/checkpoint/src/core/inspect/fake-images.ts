@@ -5,6 +5,7 @@ import type { Images } from "./image-set.ts";
 
 const encode = (magic: string, entry: JsonObject): Uint8Array =>
   encodeImage({ magic, entries: [entry] } as Parameters<typeof encodeImage>[0]);
+
 interface FakeProcess {
   readonly pid: number;
   readonly ppid: number;
